@@ -1,0 +1,82 @@
+"""What was last seen of an account: funds, positions, quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funds:
+    """One reading of the account's money, in the account's currency.
+
+    ``spendable`` is the policy's figure (``settlement.funds``), worked out by :func:`oms.model.liquidity.spendable`.
+    """
+
+    currency: str
+    cash: Decimal
+    """Cash balance, sale proceeds included from the moment of the fill as the broker shows it."""
+    settled_cash: Decimal
+    """Cash that is not in transit."""
+    available: Decimal
+    """The broker's available-for-trade figure."""
+    locked: Decimal
+    """Frozen for the account's own open orders."""
+    buying_power: Decimal
+    """What the broker would let the account buy, margin included."""
+    at: datetime
+    """Instant before the reading was asked for, aware UTC: what it shows is at least this fresh."""
+    raw: Mapping[str, str] | None = None
+    """The broker's own fields as text, for the journal."""
+
+    @property
+    def in_transit(self) -> Decimal:
+        """Sale proceeds that have not settled."""
+        return self.cash - self.settled_cash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Shares held of one symbol."""
+
+    symbol: str
+    qty: Decimal
+    """Shares held; other programs may hold fractions."""
+    sellable: Decimal
+    """Shares not already promised to an open sell."""
+    avg_cost: Decimal
+    """Average cost per share, account currency."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A price of one symbol at one instant of market time."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    last: Decimal
+    at: datetime
+    """Market time, aware UTC."""
+    tick: Decimal = Decimal("0.01")
+    """Smallest step of a limit price."""
+    lot: int = 1
+    """Smallest step of a quantity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One trading day of the exchange, as the market source knows it."""
+
+    day: date
+    opens: datetime
+    """Aware UTC."""
+    closes: datetime
+    """Aware UTC; early closes included."""
+    settles: date
+    """Settlement date of a trade made on this day."""
+
+    def is_open(self, market_time: datetime) -> bool:
+        return self.opens <= market_time < self.closes
