@@ -1,0 +1,220 @@
+"""Everything an account's journal adds up to: the fold that the engine decides from and the tables show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from oms.model import lifecycle
+from oms.model.cycle import Cycle, ImpossibleFact
+from oms.model.event import (
+    AccountOpened,
+    AttentionRaised,
+    Blacklisted,
+    CommandRefused,
+    CycleEvent,
+    CycleOpened,
+    Event,
+    ExternalOrderSeen,
+    FundsObserved,
+    Halted,
+    OrderAcknowledged,
+    OrderEvent,
+    OrderFilled,
+    OrderQuarantined,
+    Recorded,
+    Released,
+    Selected,
+    SymbolFrozen,
+    SymbolUnfrozen,
+    Unblacklisted,
+)
+from oms.model.order import ZERO, Order, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Shares of one symbol that the journal says are held."""
+
+    qty: Decimal
+    avg_cost: Decimal
+    """Average cost per share of what is held, fees of buying included."""
+    realised: Decimal = ZERO
+    """Profit of all sales so far, fees included."""
+
+    def bought(self, qty: int, px: Decimal, fee: Decimal) -> Holding:
+        total = self.qty + qty
+        cost = self.qty * self.avg_cost + qty * px + fee
+        return replace(self, qty=total, avg_cost=cost / total if total else ZERO)
+
+    def sold(self, qty: int, px: Decimal, fee: Decimal) -> Holding:
+        left = self.qty - qty
+        return replace(
+            self,
+            qty=left,
+            avg_cost=self.avg_cost if left else ZERO,
+            realised=self.realised + qty * (px - self.avg_cost) - fee,
+        )
+
+
+class AccountState:
+    """The fold of one account's chain; ``apply`` is the only way it changes."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.seq = 0
+        self.opened: AccountOpened | None = None
+        self.cycle: Cycle | None = None
+        """The open cycle, or the last one: its orders are read once more at the next start."""
+        self.parked: dict[str, Order] = {}
+        """Orders of earlier cycles that are still unresolved or live."""
+        self.holdings: dict[str, Holding] = {}
+        self.cash = ZERO
+        """Cash by the journal's own account: opening balance, fills and fees."""
+        self.halt: Halted | None = None
+        self.blacklist: dict[str, Blacklisted] = {}
+        self.frozen: dict[str, str] = {}
+        """Symbol to the reason why it takes no new order."""
+        self.trading_day: date | None = None
+        """Day of the last cycle."""
+        self.trades_today = 0
+        """Orders acknowledged on ``trading_day``."""
+        self.realised_today = ZERO
+        self.inbox_id = 0
+        """Last operator's command taken from the mailbox."""
+        self.external: dict[str, ExternalOrderSeen] = {}
+        self.last_selected: Selected | None = None
+        self.attention = 0
+        """Times a person was asked to look."""
+
+    @property
+    def open_cycle(self) -> Cycle | None:
+        return None if self.cycle is None or self.cycle.is_done else self.cycle
+
+    def order(self, cl_ord_id: str) -> Order | None:
+        if self.cycle is not None and cl_ord_id in self.cycle.orders:
+            return self.cycle.orders[cl_ord_id]
+        return self.parked.get(cl_ord_id)
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order in memory: those of the current cycle and those parked from earlier ones."""
+        current = list(self.cycle.orders.values()) if self.cycle is not None else []
+        return [*self.parked.values(), *current]
+
+    @property
+    def unresolved(self) -> list[Order]:
+        return [order for order in self.orders if order.is_unresolved]
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next fact of the chain.
+
+        Raises:
+            ImpossibleFact: the fact is not next, or does not belong where it stands.
+        """
+        if recorded.seq != self.seq + 1:
+            raise ImpossibleFact(f"row {recorded.seq} of {self.account} offered after row {self.seq}")
+        event = recorded.event
+        if isinstance(event, CycleEvent):
+            self._apply_cycle(event, recorded)
+        else:
+            self._apply_account(event, recorded)
+        self.seq = recorded.seq
+
+    def _apply_cycle(self, event: CycleEvent, recorded: Recorded) -> None:
+        if isinstance(event, CycleOpened):
+            self._open(event, recorded)
+            return
+        cycle = self.cycle
+        if isinstance(event, OrderEvent) and (cycle is None or event.cycle_id != cycle.cycle_id):
+            self._apply_parked(event, recorded)
+        elif cycle is not None:
+            cycle.apply(event, recorded.at)
+        else:
+            raise ImpossibleFact(f"{event.kind} of cycle {event.cycle_id}, which is not open")
+        self._count(event)
+
+    def _open(self, event: CycleOpened, recorded: Recorded) -> None:
+        if self.open_cycle is not None:
+            raise ImpossibleFact(f"cycle {event.cycle_id} opened while {self.open_cycle.cycle_id} is open")
+        if self.cycle is not None:
+            self.parked.update({o.cl_ord_id: o for o in self.cycle.orders.values() if not o.is_closed})
+        if event.trading_day != self.trading_day:
+            self.trading_day = event.trading_day
+            self.trades_today = 0
+            self.realised_today = ZERO
+        self.cycle = Cycle(event, recorded.at)
+
+    def _apply_parked(self, event: OrderEvent, recorded: Recorded) -> None:
+        order = self.parked.get(event.cl_ord_id)
+        if order is None:
+            raise ImpossibleFact(f"{event.kind} for {event.cl_ord_id}, which is not parked")
+        after = lifecycle.apply(order, event, recorded.at)
+        self.parked[event.cl_ord_id] = after
+
+    def _count(self, event: CycleEvent) -> None:
+        """Facts about orders that touch the whole account: trades of the day, positions, cash, frozen symbols."""
+        match event:
+            case OrderAcknowledged():
+                self.trades_today += 1
+            case OrderQuarantined():
+                self.frozen[event.symbol] = f"order {event.cl_ord_id} is in quarantine"
+            case OrderFilled():
+                self._book(event)
+            case _:
+                pass
+
+    def _book(self, event: OrderFilled) -> None:
+        held = self.holdings.get(event.symbol, Holding(qty=ZERO, avg_cost=ZERO))
+        value = event.last_qty * event.last_px
+        if event.side is Side.BUY:
+            after = held.bought(event.last_qty, event.last_px, event.fee)
+            self.cash -= value + event.fee
+        else:
+            after = held.sold(event.last_qty, event.last_px, event.fee)
+            self.cash += value - event.fee
+            self.realised_today += after.realised - held.realised
+        self.holdings[event.symbol] = after
+
+    def _apply_account(self, event: Event, recorded: Recorded) -> None:
+        inbox_id = getattr(event, "inbox_id", None)
+        if inbox_id is not None:
+            self.inbox_id = max(self.inbox_id, inbox_id)
+        match event:
+            case FundsObserved():
+                if event.cycle_id is not None and self.cycle is not None:
+                    self.cycle.apply(event, recorded.at)
+            case AttentionRaised():
+                self.attention += 1
+                if event.cycle_id is not None and self.cycle is not None and self.cycle.cycle_id == event.cycle_id:
+                    self.cycle.version += 1
+            case Halted():
+                self.halt = event
+            case Released():
+                self.halt = None
+            case Blacklisted():
+                self.blacklist[event.symbol] = event
+            case Unblacklisted():
+                self.blacklist.pop(event.symbol, None)
+            case SymbolFrozen():
+                self.frozen[event.symbol] = event.reason
+            case SymbolUnfrozen():
+                self.frozen.pop(event.symbol, None)
+            case ExternalOrderSeen():
+                self.external[event.order_id] = event
+            case Selected():
+                self.last_selected = event
+            case AccountOpened():
+                self._open_account(event)
+            case CommandRefused():
+                pass
+            case _:
+                raise ImpossibleFact(f"an account knows no {event.kind}")
+
+    def _open_account(self, event: AccountOpened) -> None:
+        if self.seq:
+            raise ImpossibleFact("account_opened is the first row of a chain, and only that")
+        self.opened = event
+        self.cash = event.cash
+        self.holdings = {p.symbol: Holding(qty=p.qty, avg_cost=p.avg_cost) for p in event.positions}
