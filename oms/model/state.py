@@ -33,28 +33,33 @@ from oms.model.event import (
 from oms.model.order import ZERO, Order, Side
 
 
+MICRO = Decimal("0.000001")
+"""Smallest amount of money that is kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """Shares of one symbol that the journal says are held."""
 
-    qty: Decimal
-    avg_cost: Decimal
-    """Average cost per share of what is held, fees of buying included."""
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+    """What the shares held did cost in all, fees of buying included, exact to a millionth."""
     realised: Decimal = ZERO
     """Profit of all sales so far, fees included."""
 
+    @property
+    def avg_cost(self) -> Decimal:
+        """Cost per share held; zero where nothing is."""
+        return self.cost / self.qty if self.qty else ZERO
+
     def bought(self, qty: int, px: Decimal, fee: Decimal) -> Holding:
-        total = self.qty + qty
-        cost = self.qty * self.avg_cost + qty * px + fee
-        return replace(self, qty=total, avg_cost=cost / total if total else ZERO)
+        return replace(self, qty=self.qty + qty, cost=self.cost + qty * px + fee)
 
     def sold(self, qty: int, px: Decimal, fee: Decimal) -> Holding:
         left = self.qty - qty
+        cost = (self.cost * qty / self.qty).quantize(MICRO) if left > 0 else self.cost
         return replace(
-            self,
-            qty=left,
-            avg_cost=self.avg_cost if left else ZERO,
-            realised=self.realised + qty * (px - self.avg_cost) - fee,
+            self, qty=left, cost=self.cost - cost, realised=self.realised + qty * px - fee - cost
         )
 
 
@@ -127,13 +132,14 @@ class AccountState:
             self._open(event, recorded)
             return
         cycle = self.cycle
+        before = self.order(event.cl_ord_id) if isinstance(event, OrderEvent) else None
         if isinstance(event, OrderEvent) and (cycle is None or event.cycle_id != cycle.cycle_id):
             self._apply_parked(event, recorded)
         elif cycle is not None:
             cycle.apply(event, recorded.at)
         else:
             raise ImpossibleFact(f"{event.kind} of cycle {event.cycle_id}, which is not open")
-        self._count(event)
+        self._count(event, before)
 
     def _open(self, event: CycleOpened, recorded: Recorded) -> None:
         if self.open_cycle is not None:
@@ -153,10 +159,10 @@ class AccountState:
         after = lifecycle.apply(order, event, recorded.at)
         self.parked[event.cl_ord_id] = after
 
-    def _count(self, event: CycleEvent) -> None:
+    def _count(self, event: CycleEvent, before: Order | None) -> None:
         """Facts about orders that touch the whole account: trades of the day, positions, cash, frozen symbols."""
         match event:
-            case OrderAcknowledged():
+            case OrderAcknowledged() if before is not None and before.acknowledged_at is None:
                 self.trades_today += 1
             case OrderQuarantined():
                 self.frozen[event.symbol] = f"order {event.cl_ord_id} is in quarantine"
@@ -166,7 +172,7 @@ class AccountState:
                 pass
 
     def _book(self, event: OrderFilled) -> None:
-        held = self.holdings.get(event.symbol, Holding(qty=ZERO, avg_cost=ZERO))
+        held = self.holdings.get(event.symbol, Holding())
         value = event.last_qty * event.last_px
         if event.side is Side.BUY:
             after = held.bought(event.last_qty, event.last_px, event.fee)
@@ -217,4 +223,6 @@ class AccountState:
             raise ImpossibleFact("account_opened is the first row of a chain, and only that")
         self.opened = event
         self.cash = event.cash
-        self.holdings = {p.symbol: Holding(qty=p.qty, avg_cost=p.avg_cost) for p in event.positions}
+        self.holdings = {
+            p.symbol: Holding(qty=p.qty, cost=(p.qty * p.avg_cost).quantize(MICRO)) for p in event.positions
+        }
