@@ -1,0 +1,102 @@
+"""The terminal: finds the command that was asked for, imports only its module, and turns its failure into an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from oms import __version__
+from oms.cli import options
+from oms.errors import EXIT_INTERRUPTED, OmsError
+
+
+class Entry(NamedTuple):
+    """Where a command lives, ``module:attribute``, and its line in the list of commands."""
+
+    place: str
+    help: str
+
+
+# The list of commands, in the order in which --help shows them. It repeats each command's first help line so that --help
+# need not import the command; tests/test_cli.py compares the two.
+COMMANDS: dict[str, Entry] = {
+    "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
+    "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].place.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="oms")
+@options.common
+def oms() -> None:
+    """Trade a strategy's plan to the end: every order exactly once, through any crash."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = oms.main(arguments, prog_name="oms", standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001 - the outermost door; what nobody caught ends here as one sentence
+        code = _failed(error, debug="--debug" in arguments)
+    sys.exit(code)
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    """Say in one sentence what went wrong, and answer the exit code that says so to a script."""
+    if isinstance(error, BrokenPipeError):  # the reader of our answer has left, which is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, click.Abort):  # click's name for Ctrl-C
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, OmsError):
+        click.echo(f"oms: {error}", err=True)
+        return error.exit_code
+    # An unforeseen error's own text may quote what it choked on, a secret among it: only --debug shows that.
+    click.echo(f"oms: a bug: {type(error).__name__} in {_place(error)}; --debug shows the traceback", err=True)
+    return 1
+
+
+def _place(error: Exception) -> str:
+    """Where an error was raised, as ``module, line``, the innermost frame of ours before any library's."""
+    place, frame = "the program", error.__traceback__
+    while frame is not None:
+        module = str(frame.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == "oms" or place == "the program":
+            place = f"{module}, line {frame.tb_lineno}"
+        frame = frame.tb_next
+    return place

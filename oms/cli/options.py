@@ -1,0 +1,72 @@
+"""The options that every command takes, declared once.
+
+A command is written as::
+
+    @click.command()
+    @options.common              # --config and --debug, before or after the command's name
+    @options.as_json             # --json, for the commands that only read
+    def status(json_: bool) -> None:
+        \"\"\"Show what the account is doing, from the database.\"\"\"
+        config = load(options.config_file())
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Where the chosen values stand: in the dictionary that click hands from the group down to its commands.
+_CONFIG, _DEBUG = "oms.config_file", "oms.debug"
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Keep an option's value where it was given; said after the command's name it beats the one said before."""
+
+    def keep(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value:
+            context.meta[key] = value
+
+    return keep
+
+
+def common(command: Command) -> Command:
+    """Give a command, or the group, ``--config FILE`` and ``--debug``."""
+    config = click.option(
+        "--config",
+        "-c",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_remember(_CONFIG),
+        help="The configuration to use instead of config.yaml.",
+    )
+    debug = click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(_DEBUG),
+        help="Show the traceback of a failure.",
+    )
+    return config(debug(command))
+
+
+def as_json(command: Command) -> Command:
+    """Give a command that reads ``--json``; it arrives as the parameter ``json_``."""
+    return click.option("--json", "json_", is_flag=True, help="Answer with one JSON object.")(command)
+
+
+def config_file() -> Path | None:
+    """The file named by ``--config``, before or after the command; none means the default."""
+    chosen: Path | None = click.get_current_context().meta.get(_CONFIG)
+    return chosen
+
+
+def print_json(schema: str, fields: Mapping[str, Any]) -> None:
+    """Answer with one object that names its schema, such as ``oms.status/1``; money must be strings by now."""
+    click.echo(json.dumps({"schema": schema, **fields}, ensure_ascii=False, allow_nan=False))
