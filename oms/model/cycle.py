@@ -68,6 +68,8 @@ class Cycle:
         """Facts of this cycle so far."""
         self.orders: dict[str, Order] = {}
         self.resumed = 0
+        self.resumed_at: datetime | None = None
+        """When the last process took it up: orders planned before that are looked at afresh."""
         self.fence = opened.fence
         self.sells_closed: SellsClosed | None = None
         self.readings: tuple[FundsObserved, ...] = ()
@@ -172,6 +174,7 @@ class Cycle:
                 self.readings = (*self.readings, event)
             case CycleResumed():
                 self.resumed += 1
+                self.resumed_at = at
                 self.fence = event.fence
             case CycleAborted():
                 self.aborted = self.aborted or event

@@ -165,23 +165,37 @@ class FundsSettled(CycleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevalidationInputs:
+    """Everything the revalidation rule reads besides the plan and the configuration."""
+
+    funds: Funds
+    spendable: Decimal
+    """The lowest reading taken since the last sell closed."""
+    reserved: Decimal
+    """Cost ceiling of every unclosed buy of any cycle, and of foreign ones."""
+    quotes: tuple[Quote, ...]
+    market_time: datetime
+    held: tuple[Position, ...]
+    committed: tuple[tuple[str, Decimal], ...]
+    """Value of open and unresolved buys by symbol, this account's and foreign ones."""
+    barred: tuple[tuple[str, str], ...]
+    """Symbol to the rule that bars it: blacklist, symbol_frozen."""
+    trades_today: int
+    loss_today: Decimal
+    """Loss realised on this trading day, positive; zero for a profit."""
+    blocked_by: str | None = None
+    """Name of a rule that blocks every buy, e.g. ``unresolved_sell``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuysRevalidated(CycleEvent):
     """The buys were cut to what fresh funds can pay; every input of the rule is here."""
 
     kind: ClassVar[str] = "buys_revalidated"
     rule_version: int
-    funds: Funds
-    spendable: Decimal
-    reserved: Decimal
+    inputs: RevalidationInputs
     budget: Decimal
-    quotes: tuple[Quote, ...]
-    held: tuple[Position, ...]
-    committed: tuple[tuple[str, Decimal], ...]
-    """Value of open and unresolved buys by symbol, this account's and foreign ones."""
     buys: tuple[Validated, ...]
-    trades_today: int
-    blocked_by: str | None = None
-    """Name of a rule that blocks every buy, e.g. ``unresolved_sell``."""
     deadline: datetime
     """Absolute end of the buying phase."""
 
@@ -276,6 +290,8 @@ class OrderInDoubt(OrderEvent):
     kind: ClassVar[str] = "order_in_doubt"
     reason: str
     raw_status: str | None = None
+    repeat_refused: bool = False
+    """The broker refused a repeat of this number: it knows the number, and asking must find the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,7 @@ def _in_doubt(order: Order, event: OrderInDoubt, at: datetime) -> Order:
         phase=OrderPhase.AMBIGUOUS,
         in_doubt=True,
         raw_status=event.raw_status,
+        repeat_refused=order.repeat_refused or event.repeat_refused,
         text=event.reason,
         # An order found only RESERVED may have been sent by a machine that lost its last soft commits.
         sends=max(order.sends, 1),

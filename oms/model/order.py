@@ -195,11 +195,15 @@ class Order:
     ever_quarantined: bool = False
     not_found: int = 0
     """Complete reads that did not show it since it came into doubt."""
+    repeat_refused: bool = False
+    """The broker refused a repeat of its number."""
     raw_status: str | None = None
     """The unrecognised word, where that is why the order is UNKNOWN."""
     cum_qty: int = 0
     notional: Decimal = ZERO
     fees: Decimal = ZERO
+    exec_ids: tuple[str, ...] = ()
+    """Executions booked, oldest first."""
     pending: Pending = Pending.NONE
     close_reason: CloseReason | None = None
     text: str = ""
@@ -298,6 +302,7 @@ class Order:
             cum_qty=cum_qty,
             notional=self.notional + fill.last_qty * fill.last_px,
             fees=self.fees + fill.fee,
+            exec_ids=(*self.exec_ids, fill.exec_id),
             last_fill_at=at,
         )
         if cum_qty >= self.order_qty and not self.is_closed:

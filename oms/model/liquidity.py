@@ -1,0 +1,215 @@
+"""Revalidation: from fresh funds and the original buys to the buys that the money can pay, with a reason for each cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from oms.model.account import Funds, Quote
+from oms.model.event import Intent, RevalidationInputs, Validated
+from oms.model.order import ZERO, Order, OrdType, Side
+from oms.model.pricing import is_usable, limit_for
+from oms.model.rules import FundsPolicy, Rules
+
+RULE_VERSION = 1
+"""Grows when the rule decides differently from the same inputs."""
+
+CENT = Decimal("0.01")
+KEPT = "original"
+"""Rule of a buy that nothing has cut."""
+
+
+class NotFinite(ValueError):
+    """A figure of the broker's is missing, infinite or not a number; the cycle holds."""
+
+
+def spendable(funds: Funds, policy: FundsPolicy) -> Decimal:
+    """What may be spent under a policy.
+
+    Raises:
+        NotFinite: one of the figures it needs is not a finite number.
+    """
+    match policy:
+        case FundsPolicy.CASH:
+            figures = (funds.cash - funds.locked, funds.available)
+        case FundsPolicy.BUYING_POWER:
+            figures = (funds.buying_power,)
+        case FundsPolicy.SETTLED_CASH:
+            figures = (funds.cash - funds.locked, funds.available, funds.settled_cash - funds.locked)
+    if not all(figure.is_finite() for figure in figures):
+        raise NotFinite(f"the broker's funds are not all finite numbers: {figures}")
+    return min(figures)
+
+
+def cost_ceiling(quantity: int, price: Decimal, fee_allowance: Decimal) -> Decimal:
+    """The most that ``quantity`` shares can cost at ``price``, fees included, rounded up to the cent."""
+    return (quantity * price * (1 + fee_allowance)).quantize(CENT, rounding=ROUND_CEILING)
+
+
+def reserved_for(orders: Sequence[Order], fee_allowance: Decimal) -> Decimal:
+    """What unclosed buys may still cost."""
+    return sum((cost_ceiling(o.leaves_qty, o.worst_px, fee_allowance) for o in _unclosed_buys(orders)), ZERO)
+
+
+def committed_to(orders: Sequence[Order]) -> dict[str, Decimal]:
+    """Value of unclosed buys by symbol, at the price they are counted with."""
+    values: dict[str, Decimal] = {}
+    for order in _unclosed_buys(orders):
+        values[order.symbol] = values.get(order.symbol, ZERO) + order.leaves_qty * order.worst_px
+    return values
+
+
+def _unclosed_buys(orders: Sequence[Order]) -> Iterator[Order]:
+    return (order for order in orders if order.side is Side.BUY and not order.is_closed)
+
+
+def in_priority(buys: Sequence[Intent]) -> list[Intent]:
+    """Best score first; buys without a score come after, in the order they were given."""
+    return sorted(buys, key=lambda buy: (buy.score is None, -(buy.score or ZERO), buy.index))
+
+
+def budget(inputs: RevalidationInputs, rules: Rules) -> Decimal:
+    """Money for this cycle's buys: a fraction of the fresh funds, less what is promised already; never below zero."""
+    share = (rules.funds_fraction * inputs.spendable).quantize(CENT, rounding=ROUND_FLOOR)
+    return max(share - inputs.reserved, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """The most shares that one rule allows, and its sentence."""
+
+    rule: str
+    quantity: int
+    reason: str
+
+
+def revalidate(buys: Sequence[Intent], inputs: RevalidationInputs, rules: Rules) -> tuple[Validated, ...]:
+    """Cut each buy to what every rule allows, the best first; the answer keeps the plan's order.
+
+    Deterministic: the same plan, inputs and rules give the same answer, which ``explain`` checks.
+    """
+    quotes = {quote.symbol: quote for quote in inputs.quotes}
+    left = budget(inputs, rules)
+    trades_left = rules.max_trades_per_day - inputs.trades_today
+    done: dict[str, Validated] = {}
+    for buy in in_priority(buys):
+        answer = _validate(buy, quotes.get(buy.symbol), inputs, rules, left, trades_left)
+        done[buy.cl_ord_id] = answer
+        if answer.quantity:
+            left -= cost_ceiling(answer.quantity, answer.worst_px, rules.fee_allowance)
+            trades_left -= 1
+    return tuple(done[buy.cl_ord_id] for buy in buys)
+
+
+def _validate(
+    buy: Intent,
+    quote: Quote | None,
+    inputs: RevalidationInputs,
+    rules: Rules,
+    left: Decimal,
+    trades_left: int,
+) -> Validated:
+    refusal = _refusal(buy, quote, inputs, rules, trades_left)
+    if refusal is not None or quote is None:
+        rule, reason = refusal or ("no_quote", "the broker has no quote for it")
+        return _answer(buy, 0, buy.limit, buy.worst_px, rule, reason)
+    worst = limit_for(quote, Side.BUY, rules.collar)
+    limit = worst if buy.ord_type is OrdType.LIMIT else None
+    bounds = _bounds(buy, quote, worst, inputs, rules, left)
+    binding = min(bounds, key=lambda bound: bound.quantity)
+    quantity = max(binding.quantity, 0) // quote.lot * quote.lot
+    if quantity == 0 or quantity * worst < rules.min_order_value:
+        if binding.rule != KEPT and quantity == 0:
+            return _answer(buy, 0, limit, worst, binding.rule, binding.reason)
+        reason = f"{quantity} x {worst} is below the smallest order of {rules.min_order_value}; {binding.reason}"
+        return _answer(buy, 0, limit, worst, "min_order_value", reason)
+    return _answer(buy, quantity, limit, worst, binding.rule, binding.reason)
+
+
+def _answer(buy: Intent, quantity: int, limit: Decimal | None, worst: Decimal, rule: str, reason: str) -> Validated:
+    return Validated(
+        cl_ord_id=buy.cl_ord_id,
+        symbol=buy.symbol,
+        original=buy.quantity,
+        quantity=quantity,
+        limit=limit,
+        worst_px=worst,
+        rule=rule,
+        reason=reason,
+    )
+
+
+def _refusal(
+    buy: Intent, quote: Quote | None, inputs: RevalidationInputs, rules: Rules, trades_left: int
+) -> tuple[str, str] | None:
+    """The first rule that refuses this buy as a whole. Each is written "accept if within", so NaN never passes."""
+    barred = dict(inputs.barred)
+    age = inputs.market_time - quote.at if quote is not None else None
+    checks: tuple[tuple[bool, str, str], ...] = (
+        (buy.rule is None, buy.rule or "", buy.reason),
+        (inputs.blocked_by is None, inputs.blocked_by or "", f"{inputs.blocked_by} blocks every buy of this cycle"),
+        (buy.symbol not in barred, barred.get(buy.symbol, ""), f"{buy.symbol} is barred"),
+        (
+            rules.daily_loss_limit is None or inputs.loss_today <= rules.daily_loss_limit,
+            "daily_loss_limit",
+            f"{inputs.loss_today} lost today, the limit is {rules.daily_loss_limit}",
+        ),
+        (
+            trades_left > 0,
+            "max_trades_per_day",
+            f"{rules.max_trades_per_day} trades a day are allowed, all are used or promised",
+        ),
+        (quote is not None and is_usable(quote), "no_quote", "the broker has no usable quote for it"),
+        (
+            age is not None and age <= rules.max_quote_age,
+            "max_quote_age",
+            f"its quote is {age} old, {rules.max_quote_age} is allowed",
+        ),
+    )
+    return next(((rule, reason) for accepted, rule, reason in checks if not accepted), None)
+
+
+def _bounds(
+    buy: Intent, quote: Quote, worst: Decimal, inputs: RevalidationInputs, rules: Rules, left: Decimal
+) -> list[_Bound]:
+    """What each rule allows, in shares; the first of equals is the binding one."""
+    held = next((position.qty for position in inputs.held if position.symbol == buy.symbol), ZERO)
+    counted = max(worst, quote.last)
+    value_held = (held * counted).quantize(CENT, rounding=ROUND_CEILING)
+    committed = dict(inputs.committed).get(buy.symbol, ZERO)
+    room = rules.max_position_value - value_held - committed
+    original_value = buy.quantity * buy.worst_px
+    with_fees = worst * (1 + rules.fee_allowance)
+    return [
+        _Bound(KEPT, buy.quantity, "as planned"),
+        _Bound(
+            "original_value",
+            _floor(original_value / worst),
+            f"{buy.quantity} x {buy.worst_px} was the plan, the price is {worst} now",
+        ),
+        _Bound("max_order_quantity", rules.max_order_quantity, f"at most {rules.max_order_quantity} shares an order"),
+        _Bound("max_order_value", _floor(rules.max_order_value / worst), f"at most {rules.max_order_value} an order"),
+        _Bound(
+            "max_position_value",
+            _floor(room / counted),
+            f"{value_held} held and {committed} on order leave {max(room, ZERO)} of {rules.max_position_value}",
+        ),
+        _Bound(
+            "funds_fraction",
+            _affordable(left, worst, with_fees, rules.fee_allowance),
+            f"{left} left of {rules.funds_fraction:%} of {inputs.spendable}",
+        ),
+    ]
+
+
+def _floor(shares: Decimal) -> int:
+    return int(shares.to_integral_value(rounding=ROUND_FLOOR))
+
+
+def _affordable(left: Decimal, worst: Decimal, with_fees: Decimal, fee_allowance: Decimal) -> int:
+    """Shares whose cost ceiling, rounded up to the cent, fits into what is left."""
+    shares = _floor(left / with_fees)
+    while shares > 0 and cost_ceiling(shares, worst, fee_allowance) > left:
+        shares -= 1
+    return max(shares, 0)
