@@ -47,7 +47,8 @@ def start() -> None:
     command = command_of(sys.argv[1:])
     came_from_outside = os.environ.pop("OMS_IN_VENV", None)  # popped, so that no program we start inherits it
     if ready(dev=command == "test") and not wants_repair(command):
-        return run_here()
+        run_here()
+        return
     if came_from_outside and not inside_venv():
         sys.exit(f"oms: {VENV} cannot be used by its own Python. Remove that folder and start again.")
     try:
@@ -153,7 +154,7 @@ def start_in_venv() -> NoReturn:
         sys.exit(run_as_child(command))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(VENV_PYTHON, command)
+    os.execv(VENV_PYTHON, command)  # noqa: S606 - the same process goes on in the other Python; no shell is wanted
 
 
 def run_as_child(command: list[str]) -> int:
@@ -266,7 +267,7 @@ def ways_to_install(held: int) -> list[tuple[str, Callable[[str], None]]]:
         ":all:",
         "--requirement",
     ]  # a wheel runs no code while it is installed
-    quietly = ["--quiet", "--no-input", "--disable-pip-version-check", *wheels]
+    quietly = ["--quiet", "--quiet", "--no-input", "--disable-pip-version-check", *wheels]
 
     def with_uv(lock: str) -> None:
         call([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV], held)
@@ -283,9 +284,10 @@ def ways_to_install(held: int) -> list[tuple[str, Callable[[str], None]]]:
     uv = shutil.which("uv") or ""
     pip = [sys.executable, "-m", "pip"] if find_spec("pip") else [found for found in [shutil.which("pip3")] if found]
     has_venv = find_spec("venv") is not None
+    ensurepip = find_spec("ensurepip")  # Debian packs it separately
     return [
         *([("uv", with_uv)] if uv else []),
-        *([("pip", with_venv)] if has_venv and find_spec("ensurepip") else []),
+        *([("pip", with_venv)] if has_venv and ensurepip and ensurepip.origin else []),
         *([(" ".join(pip), with_outer_pip)] if has_venv and pip else []),
     ]
 

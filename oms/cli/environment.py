@@ -9,13 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
-from packaging.requirements import Requirement
 
 from oms import bootstrap
 from oms.cli import options
 from oms.errors import DamagedError
-
-PINNED = "=="
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +54,25 @@ def setup(json_: bool, repair: bool) -> None:
         )
 
 
-def pins(lock: Path) -> list[Requirement]:
-    """The packages that a lock asks for on this system and this Python."""
-    lines = (line.rstrip("\\ ") for line in lock.read_text("utf-8").splitlines())
-    wanted = [Requirement(line) for line in lines if PINNED in line and not line.startswith((" ", "#"))]
-    return [each for each in wanted if each.marker is None or each.marker.evaluate()]
+def pins(lock: Path) -> dict[str, list[str]]:
+    """The versions that a lock admits for each package; an empty one means that some systems do without it."""
+    wanted: dict[str, list[str]] = {}
+    for line in lock.read_text("utf-8").splitlines():
+        name, pinned, rest = line.partition("==")
+        if pinned and not name.startswith((" ", "#")):
+            version_, _, marker = rest.rstrip("\\ ").partition(";")
+            wanted.setdefault(name, []).extend([version_.strip(), ""] if marker else [version_.strip()])
+    return wanted
 
 
-def differences(wanted: list[Requirement]) -> list[Difference]:
+def differences(wanted: dict[str, list[str]]) -> list[Difference]:
     """What is missing here, or is there in another version."""
-    pairs = ((each.name, str(each.specifier).removeprefix(PINNED)) for each in wanted)
-    checked = (Difference(name, pin, installed(name)) for name, pin in pairs)
-    return [each for each in checked if each.found != each.wanted]
+    checked = ((name, versions, installed(name)) for name, versions in wanted.items())
+    return [
+        Difference(name, " or ".join(filter(None, versions)), found)
+        for name, versions, found in checked
+        if found not in versions
+    ]
 
 
 def installed(name: str) -> str:

@@ -12,12 +12,13 @@ A command is written as::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:  # --help shall not pay for what it does not use
+    from pathlib import Path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,7 +41,7 @@ def common(command: Command) -> Command:
     config = click.option(
         "--config",
         "-c",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False),
         metavar="FILE",
         expose_value=False,
         callback=_remember(_CONFIG),
@@ -63,10 +64,14 @@ def as_json(command: Command) -> Command:
 
 def config_file() -> Path | None:
     """The file named by ``--config``, before or after the command; none means the default."""
-    chosen: Path | None = click.get_current_context().meta.get(_CONFIG)
-    return chosen
+    from pathlib import Path
+
+    chosen: str | None = click.get_current_context().meta.get(_CONFIG)
+    return Path(chosen) if chosen else None
 
 
 def print_json(schema: str, fields: Mapping[str, Any]) -> None:
     """Answer with one object that names its schema, such as ``oms.status/1``; money must be strings by now."""
+    import json
+
     click.echo(json.dumps({"schema": schema, **fields}, ensure_ascii=False, allow_nan=False))
