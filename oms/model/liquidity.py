@@ -32,7 +32,7 @@ def spendable(funds: Funds, policy: FundsPolicy) -> Decimal:
     """
     match policy:
         case FundsPolicy.CASH:
-            figures = (funds.cash - funds.locked, funds.available)
+            figures: tuple[Decimal, ...] = (funds.cash - funds.locked, funds.available)
         case FundsPolicy.BUYING_POWER:
             figures = (funds.buying_power,)
         case FundsPolicy.SETTLED_CASH:
