@@ -61,19 +61,24 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = oms.main(arguments, prog_name="oms", standalone_mode=False)
+        ended = oms.main(arguments, prog_name="oms", standalone_mode=False)
         sys.stdout.flush()
-    except Exception as error:  # noqa: BLE001 - the outermost door; what nobody caught ends here as one sentence
+        code = ended if isinstance(ended, int) else 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # click ends with 1 there, our word for a bug
+            raise
+        code = 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost door: all ends here, as one sentence
         code = _failed(error, debug="--debug" in arguments)
     sys.exit(code)
 
 
-def _failed(error: Exception, *, debug: bool) -> int:
+def _failed(error: BaseException, *, debug: bool) -> int:
     """Say in one sentence what went wrong, and answer the exit code that says so to a script."""
     if isinstance(error, BrokenPipeError):  # the reader of our answer has left, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if isinstance(error, click.Abort):  # click's name for Ctrl-C
+    if isinstance(error, click.Abort | KeyboardInterrupt):  # the first is click's name for the second
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     if debug:
@@ -91,7 +96,7 @@ def _failed(error: Exception, *, debug: bool) -> int:
     return 1
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Where an error was raised, as ``module, line``, the innermost frame of ours before any library's."""
     place, frame = "the program", error.__traceback__
     while frame is not None:
