@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -29,8 +29,26 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
+class ReaderLeft(Exception):  # noqa: N818 - no error: whoever read our answer had enough of it
+    """Nobody reads our stdout any more, as behind ``| head``; click itself would end with 1, our word for a bug."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports the one that is called."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; ``--help`` and ``--version`` answer in here."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
         """Name the commands in the order of the table."""
@@ -64,10 +82,6 @@ def main(arguments: list[str] | None = None) -> None:
         ended = oms.main(arguments, prog_name="oms", standalone_mode=False)
         sys.stdout.flush()
         code = ended if isinstance(ended, int) else 0
-    except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):  # click ends with 1 there, our word for a bug
-            raise
-        code = 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost door: all ends here, as one sentence
         code = _failed(error, debug="--debug" in arguments)
     sys.exit(code)
@@ -75,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _failed(error: BaseException, *, debug: bool) -> int:
     """Say in one sentence what went wrong, and answer the exit code that says so to a script."""
-    if isinstance(error, BrokenPipeError):  # the reader of our answer has left, which is its right
+    if isinstance(error, ReaderLeft | BrokenPipeError):  # what is still buffered has no reader either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, click.Abort | KeyboardInterrupt):  # the first is click's name for the second
