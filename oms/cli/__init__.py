@@ -29,7 +29,7 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
-class ReaderLeft(Exception):  # noqa: N818 - no error: whoever read our answer had enough of it
+class ReaderLeft(Exception):
     """Nobody reads our stdout any more, as behind ``| head``; click itself would end with 1, our word for a bug."""
 
 

@@ -32,7 +32,7 @@ def test(nightly: bool, pytest_arguments: tuple[str, ...]) -> None:
 def checks(nightly: bool, pytest_arguments: tuple[str, ...]) -> list[tuple[str, list[str]]]:
     """Each check's heading and command; pytest comes last, so that its closing line closes the output."""
     python = [sys.executable, "-m"]
-    suite = [*python, "pytest", "--quiet", "--numprocesses=auto", "--dist=worksteal"]
+    suite = [*python, "pytest", "--numprocesses=auto", "--dist=worksteal"]
     if nightly:
         suite += ["-m", "nightly or not nightly"]
     return [
