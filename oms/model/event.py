@@ -395,6 +395,8 @@ class ExternalOrderSeen(Event):
     cum_qty: Decimal
     price: Decimal | None
     raw_status: str
+    open: bool = True
+    """It may still trade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -474,12 +476,13 @@ class Unblacklisted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRefused(Event):
-    """An operator's command could not be carried out; the reason is kept with its author."""
+class CommandAnswered(Event):
+    """What became of an operator's command, where no other fact says it."""
 
-    kind: ClassVar[str] = "command_refused"
+    kind: ClassVar[str] = "command_answered"
     command: str
-    reason: str
+    accepted: bool
+    answer: str
     author: str
     inbox_id: int | None = None
 

@@ -15,7 +15,7 @@ def shown(value: object) -> str:
     if not isinstance(value, str):
         return _cut(ascii(value))
     if len(value) > SHOWN:
-        return f"{ascii(value[:SHOWN])}… ({len(value):,} characters)"
+        return f"{value[:SHOWN]!a}… ({len(value):,} characters)"
     return ascii(value)
 
 

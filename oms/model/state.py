@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -12,7 +13,7 @@ from oms.model.event import (
     AccountOpened,
     AttentionRaised,
     Blacklisted,
-    CommandRefused,
+    CommandAnswered,
     CycleEvent,
     CycleOpened,
     Event,
@@ -23,6 +24,7 @@ from oms.model.event import (
     OrderEvent,
     OrderFilled,
     OrderQuarantined,
+    OrderVoided,
     Recorded,
     Released,
     Selected,
@@ -63,6 +65,10 @@ class Holding:
         )
 
 
+def _quarantine_reason(cl_ord_id: str) -> str:
+    return f"order {cl_ord_id} is in quarantine"
+
+
 class AccountState:
     """The fold of one account's chain; ``apply`` is the only way it changes."""
 
@@ -73,7 +79,10 @@ class AccountState:
         self.cycle: Cycle | None = None
         """The open cycle, or the last one: its orders are read once more at the next start."""
         self.parked: dict[str, Order] = {}
-        """Orders of earlier cycles that are still unresolved or live."""
+        """Orders of earlier cycles that are still unresolved or live, and those that a late fact reached since the
+        current cycle opened."""
+        self.recall: Callable[[str], Order | None] | None = None
+        """How the journal finds a closed order of an earlier cycle again, for a fact that comes very late."""
         self.holdings: dict[str, Holding] = {}
         self.cash = ZERO
         """Cash by the journal's own account: opening balance, fills and fees."""
@@ -132,7 +141,7 @@ class AccountState:
             self._open(event, recorded)
             return
         cycle = self.cycle
-        before = self.order(event.cl_ord_id) if isinstance(event, OrderEvent) else None
+        before = self._known(event) if isinstance(event, OrderEvent) else None
         if isinstance(event, OrderEvent) and (cycle is None or event.cycle_id != cycle.cycle_id):
             self._apply_parked(event, recorded)
         elif cycle is not None:
@@ -144,13 +153,22 @@ class AccountState:
     def _open(self, event: CycleOpened, recorded: Recorded) -> None:
         if self.open_cycle is not None:
             raise ImpossibleFact(f"cycle {event.cycle_id} opened while {self.open_cycle.cycle_id} is open")
-        if self.cycle is not None:
-            self.parked.update({o.cl_ord_id: o for o in self.cycle.orders.values() if not o.is_closed})
+        self.parked = {o.cl_ord_id: o for o in self.orders if not o.is_closed}
         if event.trading_day != self.trading_day:
             self.trading_day = event.trading_day
             self.trades_today = 0
             self.realised_today = ZERO
         self.cycle = Cycle(event, recorded.at)
+
+    def _known(self, event: OrderEvent) -> Order | None:
+        """The order of any age that this is about; one of an earlier cycle is looked up and parked."""
+        found = self.order(event.cl_ord_id)
+        is_earlier = self.cycle is None or event.cycle_id != self.cycle.cycle_id
+        if found is None and is_earlier and self.recall is not None:
+            found = self.recall(event.cl_ord_id)
+            if found is not None:
+                self.parked[event.cl_ord_id] = found
+        return found
 
     def _apply_parked(self, event: OrderEvent, recorded: Recorded) -> None:
         order = self.parked.get(event.cl_ord_id)
@@ -162,10 +180,15 @@ class AccountState:
     def _count(self, event: CycleEvent, before: Order | None) -> None:
         """Facts about orders that touch the whole account: trades of the day, positions, cash, frozen symbols."""
         match event:
-            case OrderAcknowledged() if before is not None and before.acknowledged_at is None:
-                self.trades_today += 1
+            case OrderAcknowledged():
+                if before is not None and before.acknowledged_at is None:
+                    self.trades_today += 1
+                if self.frozen.get(event.symbol) == _quarantine_reason(event.cl_ord_id):
+                    del self.frozen[event.symbol]
             case OrderQuarantined():
-                self.frozen[event.symbol] = f"order {event.cl_ord_id} is in quarantine"
+                self.frozen[event.symbol] = _quarantine_reason(event.cl_ord_id)
+            case OrderVoided() if self.frozen.get(event.symbol) == _quarantine_reason(event.cl_ord_id):
+                del self.frozen[event.symbol]
             case OrderFilled():
                 self._book(event)
             case _:
@@ -213,7 +236,7 @@ class AccountState:
                 self.last_selected = event
             case AccountOpened():
                 self._open_account(event)
-            case CommandRefused():
+            case CommandAnswered():
                 pass
             case _:
                 raise ImpossibleFact(f"an account knows no {event.kind}")

@@ -28,12 +28,12 @@ def canonical_symbol(text: str) -> str:
 def _reason(text: str) -> str:
     if not text.strip():
         return "it is empty"
+    if any(ch < " " or ch == "\x7f" for ch in text):
+        return "it holds control characters"
     if text != text.strip():
         return "it has blanks around it"
     if not text.isascii():
-        return "it holds letters outside A-Z that may only look like them; type it anew"
-    if any(ch < " " or ch == "\x7f" for ch in text):
-        return "it holds control characters"
+        return "it holds characters other than A-Z and 0-9 that only look like them, or cannot be seen; type it anew"
     if _SYMBOL.fullmatch(text.upper()):
         return f"symbols are capital letters; write {text.upper()}"
-    return f"expected {RULE}"
+    return f"a symbol is {RULE}"

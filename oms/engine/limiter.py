@@ -1,0 +1,29 @@
+"""The message rate: how many requests may leave now (GCRA on an injected clock)."""
+
+from __future__ import annotations
+
+from oms.ports import Clock
+
+
+class MessageRate:
+    """At most ``per_minute`` requests a minute, of which ``burst`` may leave at once.
+
+    The generic cell rate algorithm: one number, the instant at which the bucket is empty again.
+    """
+
+    def __init__(self, clock: Clock, per_minute: int, burst: int) -> None:
+        self._clock = clock
+        self._interval = 60.0 / per_minute
+        self._tolerance = self._interval * (burst - 1)
+        self._empty_at = clock.elapsed()
+
+    def wait(self) -> float:
+        """Seconds until the next request may leave; 0 when it may now."""
+        return max(self._empty_at - self._tolerance - self._clock.elapsed(), 0.0)
+
+    def take(self) -> bool:
+        """Take one permit; False when none is there."""
+        if self.wait() > 0:
+            return False
+        self._empty_at = max(self._empty_at, self._clock.elapsed()) + self._interval
+        return True

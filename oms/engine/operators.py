@@ -1,0 +1,92 @@
+"""Operators' commands become facts: each with its author, each exactly once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oms.model.event import (
+    Blacklisted,
+    CommandAnswered,
+    Event,
+    Halted,
+    HaltScope,
+    OrderVoided,
+    Released,
+    SymbolUnfrozen,
+    Unblacklisted,
+)
+from oms.model.state import AccountState
+from oms.ports import Message
+
+
+def carry_out(state: AccountState, message: Message) -> tuple[list[Event], str]:
+    """The facts of one command and the sentence that answers its author."""
+    arguments = message.arguments
+    reason = arguments.get("reason", "")
+    author, inbox_id = message.author, message.inbox_id
+    match message.command:
+        case "halt":
+            scope = HaltScope(arguments.get("scope", HaltScope.BUYS.value))
+            stopped = "no order is sent" if scope is HaltScope.ALL else "no buy is sent"
+            halted = Halted(scope=scope, reason=reason, author=author, inbox_id=inbox_id)
+            return [halted], f"halted: {stopped} until `release`"
+        case "release":
+            released = Released(reason=reason, author=author, inbox_id=inbox_id)
+            return [released], "released" if state.halt is not None else "nothing was halted"
+        case "blacklist_add":
+            until = arguments.get("until")
+            listed = Blacklisted(
+                symbol=arguments["symbol"],
+                reason=reason,
+                author=author,
+                until=datetime.fromisoformat(until) if until else None,
+                inbox_id=inbox_id,
+            )
+            return [listed], f"{listed.symbol} is on the blacklist"
+        case "blacklist_remove":
+            symbol = arguments["symbol"]
+            if symbol not in state.blacklist:
+                return _refused(message, f"{symbol} is not on the journal's blacklist")
+            freed = Unblacklisted(symbol=symbol, reason=reason, author=author, inbox_id=inbox_id)
+            return [freed], f"{symbol} is off the blacklist"
+        case "unfreeze":
+            symbol = arguments["symbol"]
+            if symbol not in state.frozen:
+                return _refused(message, f"{symbol} is not frozen")
+            thawed = SymbolUnfrozen(symbol=symbol, reason=reason, author=author, inbox_id=inbox_id)
+            return [thawed], f"{symbol} may trade again"
+        case "resolve":
+            return _resolve(state, message, reason)
+        case other:
+            return _refused(message, f"no such command: {other}")
+
+
+def _resolve(state: AccountState, message: Message, reason: str) -> tuple[list[Event], str]:
+    """An operator's word that an order in doubt never reached the broker; it is voided, and never sent again."""
+    cl_ord_id = message.arguments["cl_ord_id"]
+    order = state.order(cl_ord_id)
+    if order is None or not order.is_unresolved:
+        status = order.ord_status.value if order is not None else "not known"
+        return _refused(message, f"{cl_ord_id} is not in doubt: it is {status}")
+    if order.order_id is not None:
+        return _refused(message, f"the broker has {cl_ord_id} as {order.order_id}, so it cannot be voided")
+    voided = OrderVoided(
+        cycle_id=order.cycle_id,
+        cl_ord_id=cl_ord_id,
+        symbol=order.symbol,
+        evidence=f"operator: {reason}",
+        author=message.author,
+    )
+    answer = f"{cl_ord_id} is void: it releases its reservation"
+    # The void names no mailbox row, so the answer is kept beside it and the mailbox moves on.
+    return [voided, _answered(message, answer, accepted=True)], answer
+
+
+def _answered(message: Message, answer: str, *, accepted: bool) -> CommandAnswered:
+    return CommandAnswered(
+        command=message.command, accepted=accepted, answer=answer, author=message.author, inbox_id=message.inbox_id
+    )
+
+
+def _refused(message: Message, why: str) -> tuple[list[Event], str]:
+    return [_answered(message, why, accepted=False)], f"refused: {why}"

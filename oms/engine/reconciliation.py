@@ -1,0 +1,178 @@
+"""What the broker says about its orders becomes facts: adopt what was missed, close what is closed, book every fill.
+
+Identity is the reserved number first, then our mark; never symbol, side, size or nearness in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from oms.model.event import (
+    AttentionRaised,
+    Event,
+    ExternalOrderSeen,
+    OrderAcknowledged,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderInDoubt,
+    OrderNotFound,
+    OrderRejected,
+    SymbolFrozen,
+)
+from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, Fill, Order, OrderPhase
+from oms.model.state import AccountState
+from oms.ports import OrdersRead
+
+
+def facts(
+    state: AccountState, read: OrdersRead, *, executions: bool, known: frozenset[str]
+) -> Iterator[Event]:
+    """The facts that one reading adds to what the journal holds already; none where it adds nothing.
+
+    Args:
+        executions: the broker reports every execution with its id (else a watermark of quantity and notional is kept).
+        known: reserved numbers of this journal's orders that are too old to be in memory.
+    """
+    by_number = {order.order_no: order for order in state.orders if order.order_no is not None}
+    by_key = {order.cl_ord_id: order for order in state.orders}
+    settles = state.cycle.opened.settles if state.cycle is not None else None
+    found: set[str] = set()
+    for report in read.orders:
+        order = by_number.get(report.order_no or "") or by_key.get(report.user_mark or "")
+        if order is None:
+            yield from _foreign(state, report, known)
+        elif _mismatch(order, report) is not None:
+            yield _attention(order, "identity", _mismatch(order, report) or "")
+        else:
+            found.add(order.cl_ord_id)
+            yield from _own(order, report, executions, settles)
+    if read.complete:
+        yield from _absent(state, found, read)
+
+
+def _absent(state: AccountState, found: set[str], read: OrdersRead) -> Iterator[Event]:
+    """A complete read without an order in doubt is counted; it is not proof."""
+    for order in state.unresolved:
+        asked_after_send = order.sent_at is None or read.asked_at >= order.sent_at
+        if order.cl_ord_id not in found and asked_after_send and not order.quarantined:
+            yield OrderNotFound(
+                cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, reads=order.not_found + 1
+            )
+
+
+def _mismatch(order: Order, report: BrokerOrder) -> str | None:
+    """Orders out against orders in: what stands at the broker must be what was journaled."""
+    sent = (order.symbol, order.side, Decimal(order.order_qty))
+    there = (report.symbol, report.side, report.order_qty)
+    if sent == there:
+        return None
+    return f"the broker shows {there} under number {report.order_no}, the journal holds {sent}"
+
+
+def _foreign(state: AccountState, report: BrokerOrder, known: frozenset[str]) -> Iterator[Event]:
+    if report.order_no in known:
+        return
+    before = state.external.get(report.order_id)
+    if before is not None and (before.cum_qty, before.raw_status) == (report.cum_qty, report.raw_status):
+        return
+    yield ExternalOrderSeen(
+        symbol=report.symbol,
+        order_id=report.order_id,
+        side=report.side,
+        order_qty=report.order_qty,
+        cum_qty=report.cum_qty,
+        price=report.price,
+        raw_status=report.raw_status,
+        open=report.state not in CLOSED_AT_BROKER,
+    )
+
+
+def _own(order: Order, report: BrokerOrder, executions: bool, settles: date | None) -> Iterator[Event]:
+    key = {"cycle_id": order.cycle_id, "cl_ord_id": order.cl_ord_id, "symbol": order.symbol}
+    if report.state is BrokerState.UNKNOWN:
+        if not (order.in_doubt and order.raw_status == report.raw_status):
+            yield OrderInDoubt(
+                cycle_id=order.cycle_id,
+                cl_ord_id=order.cl_ord_id,
+                symbol=order.symbol,
+                reason=f"status {report.raw_status!r} is not known",
+                raw_status=report.raw_status,
+            )
+        return
+    if order.order_id is None or order.phase is OrderPhase.AMBIGUOUS:
+        yield OrderAcknowledged(**key, order_id=report.order_id, adopted=True)
+    yield from _fills(order, report, executions, settles)
+    if not order.is_closed or order.close_reason is None:
+        yield from _closing(order, report)
+
+
+def _fills(order: Order, report: BrokerOrder, executions: bool, settles: date | None) -> Iterator[Event]:
+    if report.cum_qty != report.cum_qty.to_integral_value():
+        yield _attention(order, "fraction", f"{report.cum_qty} shares filled of a whole-share order")
+        return
+    cum_qty = order.cum_qty
+    for fill in _new_fills(order, report, executions):
+        cum_qty += fill.last_qty
+        yield OrderFilled(
+            cycle_id=order.cycle_id,
+            cl_ord_id=order.cl_ord_id,
+            symbol=order.symbol,
+            side=order.side,
+            exec_id=fill.exec_id,
+            last_qty=fill.last_qty,
+            last_px=fill.last_px,
+            fee=fill.fee,
+            transact_time=fill.transact_time,
+            settles=settles or fill.transact_time.date(),
+            cum_qty=cum_qty,
+            late=order.is_closed,
+        )
+    if cum_qty > order.order_qty:
+        text = f"{cum_qty} shares filled of {order.order_qty}; the fill is kept and the symbol takes no new order"
+        yield SymbolFrozen(symbol=order.symbol, reason=text)
+        yield _attention(order, "overfill", text)
+
+
+def _new_fills(order: Order, report: BrokerOrder, executions: bool) -> list[Fill]:
+    if executions:
+        return [fill for fill in report.fills if fill.exec_id not in order.exec_ids]
+    quantity = int(report.cum_qty) - order.cum_qty
+    if quantity <= 0 or report.transact_time is None:
+        return []
+    # Without executions the broker's cumulative figures are a watermark: the difference is one fill at its own mean.
+    value = report.notional - order.notional
+    return [
+        Fill(
+            exec_id=f"{report.order_no or report.order_id}/{report.cum_qty}",
+            last_qty=quantity,
+            last_px=(value / quantity).quantize(Decimal("0.000001")),
+            fee=report.fees - order.fees,
+            transact_time=report.transact_time,
+        )
+    ]
+
+
+def _closing(order: Order, report: BrokerOrder) -> Iterator[Event]:
+    key = {"cycle_id": order.cycle_id, "cl_ord_id": order.cl_ord_id, "symbol": order.symbol}
+    cum_qty = int(report.cum_qty)
+    match report.state:
+        case BrokerState.REJECTED if cum_qty == 0:
+            yield OrderRejected(**key, code=report.raw_status, text=report.text)
+        case BrokerState.CANCELED | BrokerState.REJECTED:
+            yield OrderCanceled(**key, cum_qty=cum_qty, text=report.text)
+        case BrokerState.EXPIRED:
+            yield OrderExpired(**key, cum_qty=cum_qty, text=report.text)
+        case BrokerState.FILLED if cum_qty < order.order_qty:
+            text = f"the broker calls it filled with {cum_qty} of {order.order_qty} shares"
+            yield _attention(order, "filled_short", text)
+        case _:
+            pass
+
+
+def _attention(order: Order, rule: str, text: str) -> AttentionRaised:
+    return AttentionRaised(
+        cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, rule=rule, text=text
+    )

@@ -1,0 +1,229 @@
+"""Exactly once: write the intent, act, write the outcome.
+
+SENDING is committed when the permit and a free thread are in hand, just before the first byte leaves; the thread
+carries the request and nothing else. Whatever comes back that is not a definite answer is doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from oms import crashpoints
+from oms.engine.limiter import MessageRate
+from oms.engine.round import blocked, is_halted
+from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
+from oms.model.account import Quote
+from oms.model.event import Event, OrderAcknowledged, OrderBlocked, OrderInDoubt, OrderNotSent, OrderRejected, OrderSending
+from oms.model.order import Order, OrderRequest
+from oms.model.pricing import within_collar
+from oms.model.rules import Rules
+from oms.ports import Broker, Clock, Handle, Hands, Journal
+
+CALL_LIMIT_S = 90.0
+"""After so many seconds without an answer a request is in doubt, and its thread is left to itself."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One request under way."""
+
+    order: Order
+    handle: Handle[str]
+    began: float
+
+
+class Submission:
+    """Sends one round of orders; returns when each of them has an outcome in the journal or was left unsent."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        broker: Broker,
+        hands: Hands,
+        clock: Clock,
+        rate: MessageRate,
+        rules: Rules,
+        *,
+        max_in_flight: int,
+        lease_s: float,
+        operators: Callable[[], None],
+        quotes: Callable[[Sequence[str]], dict[str, Quote]],
+    ) -> None:
+        self._journal = journal
+        self._broker = broker
+        self._hands = hands
+        self._clock = clock
+        self._rate = rate
+        self._rules = rules
+        self._max_in_flight = max_in_flight
+        self._lease_s = lease_s
+        self._operators = operators
+        self._quotes = quotes
+        self._symbols: tuple[str, ...] = ()
+        self.not_sent = False
+        """The last round had an order that provably did not leave."""
+
+    def send(self, cl_ord_ids: Sequence[str]) -> None:
+        """Place these orders in parallel, each with one request.
+
+        Raises:
+            StorageError: the journal failed; whatever was on the wire is settled by the next start.
+        """
+        self.not_sent = False
+        waiting = list(cl_ord_ids)
+        self._symbols = tuple(self._order(cl_ord_id).symbol for cl_ord_id in waiting)
+        flights: list[_Flight] = []
+        while waiting or flights:
+            self._operators()
+            if not self._may_go_on(waiting) or self.not_sent:
+                waiting = []
+            wave = self._grant(waiting, len(flights))
+            waiting = waiting[len(wave) :]
+            flights += self._launch(self._checked(wave))
+            flights = self._collect(flights, more=bool(waiting))
+            self._journal.renew()
+
+    def _order(self, cl_ord_id: str) -> Order:
+        order = self._journal.state.order(cl_ord_id)
+        if order is None:
+            raise AssertionError(f"{cl_ord_id} is not in the journal")
+        return order
+
+    def _may_go_on(self, waiting: Sequence[str]) -> bool:
+        """The brake is looked at between any two orders."""
+        return not waiting or not is_halted(self._journal.state, self._order(waiting[0]).side)
+
+    def _grant(self, waiting: Sequence[str], in_flight: int) -> list[Order]:
+        """As many orders as there are free threads and permits for."""
+        wave: list[Order] = []
+        for cl_ord_id in waiting[: max(self._max_in_flight - in_flight, 0)]:
+            if not self._rate.take():
+                break
+            wave.append(self._order(cl_ord_id))
+        return wave
+
+    def _checked(self, wave: Sequence[Order]) -> list[Order]:
+        """The quote is read again before a first send; a limit that is too far from it stays here."""
+        first = [order for order in wave if not order.in_doubt]
+        again = [order for order in wave if order.in_doubt]
+        if not first:
+            return again
+        try:
+            quotes = self._quotes(self._symbols)
+        except BrokerUnavailable:
+            # Without a quote nothing new leaves, and nothing is refused either.
+            self.not_sent = True
+            return again
+        refusals = [event for order in first if (event := self._too_far(order, quotes.get(order.symbol))) is not None]
+        if refusals:
+            self._journal.append(refusals)
+        refused = {event.cl_ord_id for event in refusals}
+        return again + [order for order in first if order.cl_ord_id not in refused]
+
+    def _too_far(self, order: Order, quote: Quote | None) -> OrderBlocked | None:
+        width = 2 * self._rules.collar
+        if quote is not None and within_collar(order.worst_px, quote, width):
+            return None
+        value = "no quote" if quote is None else str(quote.last)
+        text = f"its limit {order.worst_px} is too far from the price: {value}"
+        return blocked(order, "price_collar", f"{width:%} from the quote", value, text)
+
+    def _launch(self, wave: Sequence[Order]) -> list[_Flight]:
+        if not wave:
+            return []
+        crashpoints.point("send.before_intent")
+        self._journal.append(
+            [
+                OrderSending(
+                    cycle_id=order.cycle_id,
+                    cl_ord_id=order.cl_ord_id,
+                    symbol=order.symbol,
+                    attempt=order.sends + 1,
+                )
+                for order in wave
+            ]
+        )
+        crashpoints.point("send.after_intent")
+        committed = self._clock.elapsed()
+        flights = []
+        for order in wave:
+            self._operators()
+            flights.append(self._start(order, committed))
+        return flights
+
+    def _start(self, order: Order, committed: float) -> _Flight:
+        """Give the request to a thread, unless the brake was pulled or this process has slept too long."""
+        request = order.request()
+        halted = is_halted(self._journal.state, order.side)
+
+        def call() -> str:
+            if halted:
+                raise NotSent("halted", "the brake was pulled before the request left")
+            return self._place(request, committed)
+
+        return _Flight(order=order, handle=self._hands.start(call), began=committed)
+
+    def _place(self, request: OrderRequest, committed: float) -> str:
+        if self._clock.elapsed() - committed > self._lease_s / 2:
+            # A holder that slept may have lost its lease; an order it has not sent by now it never sends.
+            raise NotSent("slept", "more than half the lease had passed before the request left")
+        crashpoints.point("send.before_call")
+        order_id = self._broker.place(request)
+        crashpoints.point("send.after_call")
+        return order_id
+
+    def _collect(self, flights: list[_Flight], *, more: bool) -> list[_Flight]:
+        """Journal what has come back; wait for something to come back, or for a permit."""
+        if not flights:
+            if more:
+                self._clock.sleep(min(max(self._rate.wait(), 0.001), self._lease_s / 3))
+            return flights
+        free = more and len(flights) < self._max_in_flight
+        patience = self._lease_s / 3
+        self._hands.wait([flight.handle for flight in flights], min(self._rate.wait(), patience) if free else patience)
+        done = [f for f in flights if f.handle.done() or self._clock.elapsed() - f.began > CALL_LIMIT_S]
+        if done:
+            crashpoints.point("send.before_outcome")
+            self._journal.append([self._outcome(flight) for flight in done])
+            crashpoints.point("send.after_outcome")
+        return [flight for flight in flights if flight not in done]
+
+    def _outcome(self, flight: _Flight) -> Event:
+        """The one place where an answer becomes a fact; anything that is not proof is doubt."""
+        order = self._order(flight.order.cl_ord_id)
+        cycle_id, cl_ord_id, symbol = order.cycle_id, order.cl_ord_id, order.symbol
+        try:
+            if not flight.handle.done():
+                raise InDoubt("no_answer", f"no answer in {CALL_LIMIT_S:.0f} s")
+            order_id = _order_id(flight.handle.result())
+            return OrderAcknowledged(cycle_id=cycle_id, cl_ord_id=cl_ord_id, symbol=symbol, order_id=order_id)
+        except NotSent as error:
+            self.not_sent = True
+            return OrderNotSent(cycle_id=cycle_id, cl_ord_id=cl_ord_id, symbol=symbol, reason=str(error))
+        except Refused as error:
+            if order.sends == 1 and not order.in_doubt and not error.repeat:
+                return OrderRejected(
+                    cycle_id=cycle_id, cl_ord_id=cl_ord_id, symbol=symbol, code=error.code, text=error.text
+                )
+            # The refusal of a re-send closes nothing: the first request may have been accepted.
+            return _doubt(order, f"a repeat was refused: {error}", repeat_refused=error.repeat)
+        except Exception as error:  # noqa: BLE001  # whatever an adapter raises, the order may exist
+            return _doubt(order, f"{type(error).__name__}: {error}")
+
+
+def _order_id(answer: object) -> str:
+    """An acknowledgement carries an id; a reply without one proves nothing."""
+    if not isinstance(answer, str) or not answer:
+        raise InDoubt("no_id", f"the broker answered {answer!r} instead of an order id")
+    return answer
+
+
+def _doubt(order: Order, reason: str, *, repeat_refused: bool = False) -> OrderInDoubt:
+    return OrderInDoubt(
+        cycle_id=order.cycle_id,
+        cl_ord_id=order.cl_ord_id,
+        symbol=order.symbol,
+        reason=reason[:300],
+        repeat_refused=repeat_refused,
+    )
