@@ -1,0 +1,1 @@
+"""How config.yaml and the environment become one checked value; the door is ``oms.config``."""
