@@ -1,0 +1,434 @@
+"""The one loop that performs: journal the facts, do the one thing that was decided, learn from it, decide again.
+
+Starting and resuming are this same loop. Threads carry bytes; only this thread decides and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from oms import crashpoints
+from oms.engine.conductor import decide
+from oms.engine.limiter import MessageRate
+from oms.engine.operators import carry_out
+from oms.engine.orders import (
+    Ask,
+    Cancel,
+    Command,
+    Finished,
+    Look,
+    ReadFunds,
+    Reserve,
+    Seen,
+    Send,
+    Stop,
+    Wait,
+)
+from oms.engine.submission import Submission
+from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
+from oms.model.account import Quote
+from oms.model.event import (
+    AttentionRaised,
+    BuysClosed,
+    BuysRevalidated,
+    CycleOpened,
+    CycleResumed,
+    Event,
+    OrderReserved,
+)
+from oms.model.rules import Rules
+from oms.model.state import AccountState
+from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, OrdersRead
+
+T = TypeVar("T")
+
+READ_LIMIT_S = 60.0
+"""After so many seconds without an answer a read has failed."""
+LOOK_BACK = timedelta(minutes=10)
+"""Orders are asked for from so long before the oldest one of interest: clocks differ."""
+STEPS_WITHOUT_TIME = 10_000
+"""Decisions in a row that neither wait nor call outside; more is a bug, and stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the loop itself behaves."""
+
+    patient: bool = False
+    """Wait for a person instead of ending."""
+    max_in_flight: int = 24
+    messages_per_minute: int = 600
+    lease_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why the loop ended."""
+
+    exit_code: int
+    why: str = ""
+
+
+class Watcher:
+    """Told what happens as it happens; the terminal overrides it. It may look, never act."""
+
+    def happened(self, state: AccountState, events: Sequence[Event]) -> None:
+        """These facts are in the journal now."""
+
+    def waiting(self, state: AccountState, why: str) -> None:
+        """Nothing to do for a moment, and why."""
+
+
+class Driver:
+    """Runs the open cycle of one account to its end, or to the reason why it cannot end now."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        broker: Broker,
+        market: Market,
+        clock: Clock,
+        hands: Hands,
+        mailbox: Mailbox,
+        rules: Rules,
+        settings: Settings,
+        *,
+        watcher: Watcher | None = None,
+        stopping: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.journal = journal
+        self.broker = broker
+        self.market = market
+        self.clock = clock
+        self.settings = settings
+        self.rules = rules
+        self._hands = hands
+        self._mailbox = mailbox
+        self._watcher = watcher or Watcher()
+        self._stopping = stopping
+        self._last_now: datetime | None = None
+        self._raised: set[tuple[str, str | None, str | None, str]] = set()
+        self._rate = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
+        now = self.now()
+        self.seen = Seen(
+            now=now,
+            market_time=now,
+            session=None,
+            fence=journal.lease.fence,
+            restart_token=journal.lease.restart_token,
+            host=journal.lease.host,
+            pid=journal.lease.pid,
+            capabilities=broker.capabilities,
+            patient=settings.patient,
+            started_at=now,
+        )
+
+    @property
+    def state(self) -> AccountState:
+        return self.journal.state
+
+    def now(self) -> datetime:
+        """Real time, never the same instant twice in a row, so that two readings can be told apart."""
+        now = self.clock.now()
+        if now == self._last_now:
+            now += timedelta(microseconds=1)
+        self._last_now = now
+        return now
+
+    # The loop ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enter_session(self, last_day: date | None) -> bool:
+        """Let the market enter the day to trade; False when there is none."""
+        cycle = self.state.open_cycle
+        session = self.market.enter(last_day, cycle.opened.trading_day if cycle is not None else None)
+        self.seen = replace(self.seen, session=session)
+        return session is not None
+
+    def run(self) -> Ending:
+        """Walk until no cycle is open, or until something outside or a person is needed.
+
+        Raises:
+            StorageError: the journal failed; end the process, the next start decides from disk.
+        """
+        idle_steps = 0
+        while True:
+            signal = self._stopping()
+            if signal is not None:
+                return Ending(exit_code=signal, why="stopped; the next run goes on where this one ended")
+            self.operators()
+            self.journal.renew()
+            self._look_at_the_clock()
+            decision = decide(self.state, self.seen, self.rules)
+            self._journal_decided(decision.events)
+            if isinstance(decision.then, Stop):
+                return Ending(exit_code=decision.then.exit_code, why=decision.then.why)
+            if isinstance(decision.then, Finished):
+                return Ending(exit_code=EXIT_DONE)
+            idle_steps = 0 if decision.then is not None else idle_steps + 1
+            if idle_steps > STEPS_WITHOUT_TIME:
+                raise AssertionError("the conductor decides without end: " + repr(decision)[:500])
+            if decision.then is not None:
+                self._perform(decision.then)
+
+    def _look_at_the_clock(self) -> None:
+        self.seen = replace(self.seen, now=self.now(), market_time=self.market.time())
+
+    def _journal_decided(self, events: Sequence[Event]) -> None:
+        """Facts of a decision; a reading of the broker is used up once its facts are on record."""
+        read = self.seen.read
+        fresh = [event for event in events if self._is_news(event)]
+        if read is not None:
+            crashpoints.point("facts.before_commit")
+        if fresh:
+            self._point_before(fresh)
+            self.append(fresh)
+            self._point_after(fresh)
+        if read is not None:
+            crashpoints.point("facts.after_commit")
+            asked_at = read.asked_at if read.complete else self.seen.asked_at
+            self.seen = replace(self.seen, read=None, known=frozenset(), asked_at=asked_at)
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Journal facts: intents, a resumption and, where the world is told, the end of a cycle reach the disk first."""
+        told = not self.settings.patient
+        durable = any(
+            isinstance(event, OrderReserved | CycleResumed) or (told and isinstance(event, BuysClosed))
+            for event in events
+        )
+        if durable:
+            self.journal.append_barrier(events)
+        else:
+            self.journal.append(events)
+        self._watcher.happened(self.state, events)
+
+    def _is_news(self, event: Event) -> bool:
+        """A thing that a person was told once in this process is not told at every poll."""
+        if not isinstance(event, AttentionRaised):
+            return True
+        key = (event.rule, event.cl_ord_id, event.symbol, event.text)
+        if key in self._raised:
+            return False
+        self._raised.add(key)
+        return True
+
+    @staticmethod
+    def _point_before(events: Sequence[Event]) -> None:
+        if any(isinstance(event, CycleOpened) for event in events):
+            crashpoints.point("decide.before_open")
+        if any(isinstance(event, BuysRevalidated) for event in events):
+            crashpoints.point("decide.before_revalidation")
+        if any(isinstance(event, BuysClosed) for event in events):
+            crashpoints.point("decide.before_done")
+
+    @staticmethod
+    def _point_after(events: Sequence[Event]) -> None:
+        if any(isinstance(event, BuysRevalidated) for event in events):
+            crashpoints.point("decide.after_revalidation")
+        if any(isinstance(event, BuysClosed) for event in events):
+            crashpoints.point("decide.after_done")
+
+    def operators(self) -> None:
+        """Read the mailbox; called before every send and at every poll."""
+        for message in self._mailbox.unread(self.state.inbox_id):
+            events, answer = carry_out(self.state, message)
+            crashpoints.point("inbox.before_journal")
+            self.append(events)
+            crashpoints.point("inbox.after_journal")
+            self._mailbox.taken(message.inbox_id, answer)
+
+    # Performing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _perform(self, command: Command) -> None:
+        try:
+            self._do(command)
+        except BrokerUnavailable as error:
+            self._in_trouble(str(error))
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Wait():
+                self._wait(command)
+            case Reserve():
+                self._reserve(command)
+            case Send():
+                self._send(command)
+            case Cancel():
+                self._cancel(command)
+            case Ask():
+                self.ask()
+            case ReadFunds():
+                self._read_funds()
+            case Look():
+                self.look(command.symbols)
+            case _:
+                raise AssertionError(f"nothing to perform: {command}")
+
+    def _in_trouble(self, why: str) -> None:
+        since = self.seen.troubled_since or self.seen.now
+        self.seen = replace(
+            self.seen, troubled_since=since, trouble=why, retry_at=self.clock.now() + self.rules.poll
+        )
+
+    def _out_of_trouble(self) -> None:
+        if self.seen.troubled_since is not None:
+            self.seen = replace(self.seen, troubled_since=None, trouble="", retry_at=None)
+
+    def _wait(self, command: Wait) -> None:
+        if self.state.halt is not None:
+            self.seen = replace(self.seen, paused=True)
+        self._watcher.waiting(self.state, command.why)
+        # Short sleeps, so that an operator's command and a signal are seen within a fifth of a second.
+        left = (command.until - self.clock.now()).total_seconds()
+        self.clock.sleep(min(max(left, 0.001), 0.2))
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """Run one read in a thread, renewing the lease while it lasts."""
+        handle = self._hands.start(call)
+        self._await([handle])
+        return handle.result()
+
+    def _await(self, handles: Sequence[Handle[Any]]) -> None:
+        """Wait until all reads are done; the first one that failed raises."""
+        began = self.clock.elapsed()
+        while not all(handle.done() for handle in handles):
+            if self.clock.elapsed() - began > READ_LIMIT_S:
+                raise BrokerUnavailable(f"{self.broker.name} did not answer a read in {READ_LIMIT_S:.0f} s")
+            self._hands.wait([handle for handle in handles if not handle.done()], self.settings.lease_s / 3)
+            self.journal.renew()
+        for handle in handles:
+            handle.result()
+        self._out_of_trouble()
+
+    def _reserve(self, command: Reserve) -> None:
+        if not self.broker.capabilities.reserves_numbers:
+            numbers = list(command.cl_ord_ids)
+        else:
+            crashpoints.point("reserve.before_call")
+            numbers = self._call(lambda: self.broker.reserve(len(command.cl_ord_ids)))
+            crashpoints.point("reserve.after_call")
+        if len(set(numbers)) != len(command.cl_ord_ids) or not all(numbers):
+            raise BrokerUnavailable(f"{self.broker.name} handed out unusable order numbers: {numbers!r:.200}")
+        if any(self.journal.find_order(number) is not None for number in numbers):
+            raise BrokerUnavailable(f"{self.broker.name} handed out an order number that was used before")
+        fresh = dict(zip(command.cl_ord_ids, numbers, strict=True))
+        self.seen = replace(self.seen, numbers={**self.seen.numbers, **fresh})
+
+    def _send(self, command: Send) -> None:
+        submission = Submission(
+            self.journal,
+            self.broker,
+            self._hands,
+            self.clock,
+            self._rate,
+            self.rules,
+            max_in_flight=self.settings.max_in_flight,
+            lease_s=self.settings.lease_s,
+            operators=self.operators,
+            quotes=self._quotes_for_sending,
+            append=self.append,
+        )
+        submission.send(command.cl_ord_ids)
+        # What became of the orders is asked for at once.
+        self.seen = replace(self.seen, asked_at=None)
+        if submission.not_sent:
+            self._in_trouble("an order could not leave this machine")
+
+    def _quotes_for_sending(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        """Quotes no older than a second, read again where they are."""
+        at = self.seen.quotes_at
+        fresh = at is not None and self.clock.now() - at <= timedelta(seconds=1)
+        if not fresh or not all(symbol in self.seen.quotes for symbol in symbols):
+            asked_at = self.now()
+            quotes = self._call(lambda: self.broker.quotes(symbols))
+            self.seen = replace(self.seen, quotes=quotes, quotes_at=asked_at)
+        return dict(self.seen.quotes)
+
+    def _cancel(self, command: Cancel) -> None:
+        orders = [order for key in command.cl_ord_ids if (order := self.state.order(key)) is not None]
+        crashpoints.point("cancel.before_call")
+        handles = [self._hands.start(partial(self._ask_cancel, order.order_no or "", order.order_id)) for order in orders]
+        self._await(handles)
+        crashpoints.point("cancel.after_call")
+        self.seen = replace(self.seen, asked_at=None)
+
+    def _ask_cancel(self, order_no: str, order_id: str | None) -> None:
+        """A cancel that fails is asked for again by the next decisions; what counts is what the broker reports."""
+        try:
+            self.broker.cancel(order_no, order_id)
+        except NotSent as error:
+            raise BrokerUnavailable(str(error)) from error
+        except SendError:
+            pass
+
+    def _read_funds(self) -> None:
+        asked_at = self.now()
+        crashpoints.point("funds.before_call")
+        funds = self._call(self.broker.funds)
+        crashpoints.point("funds.after_call")
+        self.seen = replace(self.seen, funds=replace(funds, at=asked_at))
+
+    def ask(self) -> None:
+        """Read the broker's orders.
+
+        Raises:
+            BrokerUnavailable: the read failed.
+        """
+        asked_at = self.now()
+        crashpoints.point("ask.before_call")
+        read = self._call(self._orders_call())
+        crashpoints.point("ask.after_call")
+        self._saw_orders(replace(read, asked_at=asked_at))
+
+    def look(self, symbols: Sequence[str]) -> None:
+        """Read orders, positions, funds and the quotes of these symbols, all at once.
+
+        Raises:
+            BrokerUnavailable: one of the reads failed.
+        """
+        asked_at = self.now()
+        crashpoints.point("ask.before_call")
+        orders = self._hands.start(self._orders_call())
+        positions = self._hands.start(self.broker.positions)
+        funds = self._hands.start(self.broker.funds)
+        quotes = self._hands.start(lambda: self.broker.quotes(symbols) if symbols else {})
+        self._await([orders, positions, funds, quotes])
+        crashpoints.point("ask.after_call")
+        self.seen = replace(
+            self.seen,
+            positions={position.symbol: position for position in positions.result()},
+            positions_at=asked_at,
+            funds=replace(funds.result(), at=asked_at),
+        )
+        if symbols:
+            self.seen = replace(self.seen, quotes=quotes.result(), quotes_at=asked_at)
+        self._saw_orders(replace(orders.result(), asked_at=asked_at))
+
+    def _orders_call(self) -> Callable[[], OrdersRead]:
+        since = self._since()
+        unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
+        return lambda: self._read_orders(since, unresolved)
+
+    def _since(self) -> datetime:
+        """From before the oldest order that may still say something new."""
+        instants = [o.first_sent_at or o.planned_at for o in self.state.parked.values()]
+        if self.state.cycle is not None:
+            instants.append(self.state.cycle.opened_at)
+        known = [instant for instant in instants if instant is not None]
+        return min([*known, self.seen.now]) - LOOK_BACK
+
+    def _read_orders(self, since: datetime, unresolved: Sequence[str]) -> OrdersRead:
+        """By reserved number first, then every page of the account's orders."""
+        single = [report for number in unresolved if (report := self.broker.order(number)) is not None]
+        read = self.broker.orders(since)
+        listed = {report.order_no for report in read.orders if report.order_no is not None}
+        return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
+
+    def _saw_orders(self, read: OrdersRead) -> None:
+        ours = {order.order_no for order in self.state.orders}
+        strangers = [r.order_no for r in read.orders if r.order_no is not None and r.order_no not in ours]
+        known = frozenset(number for number in strangers if self.journal.find_order(number) is not None)
+        self.seen = replace(self.seen, read=read, known=known)
