@@ -35,7 +35,6 @@ from oms.model.event import (
     AttentionRaised,
     BuysClosed,
     BuysRevalidated,
-    CycleOpened,
     CycleResumed,
     Event,
     OrderReserved,
@@ -148,6 +147,15 @@ class Driver:
         self.seen = replace(self.seen, session=session)
         return session is not None
 
+    def stop_signal(self) -> int | None:
+        """Exit code of the signal that asks this process to stop; None while it may go on."""
+        return self._stopping()
+
+    def append_opening(self, events: Sequence[Event]) -> None:
+        """Journal a new cycle with its whole plan."""
+        crashpoints.point("decide.before_open")
+        self.append(events)
+
     def run(self) -> Ending:
         """Walk until no cycle is open, or until something outside or a person is needed.
 
@@ -217,8 +225,6 @@ class Driver:
 
     @staticmethod
     def _point_before(events: Sequence[Event]) -> None:
-        if any(isinstance(event, CycleOpened) for event in events):
-            crashpoints.point("decide.before_open")
         if any(isinstance(event, BuysRevalidated) for event in events):
             crashpoints.point("decide.before_revalidation")
         if any(isinstance(event, BuysClosed) for event in events):

@@ -49,6 +49,7 @@ class Submission:
         lease_s: float,
         operators: Callable[[], None],
         quotes: Callable[[Sequence[str]], dict[str, Quote]],
+        append: Callable[[Sequence[Event]], None],
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -60,6 +61,7 @@ class Submission:
         self._lease_s = lease_s
         self._operators = operators
         self._quotes = quotes
+        self._append = append
         self._symbols: tuple[str, ...] = ()
         self.not_sent = False
         """The last round had an order that provably did not leave."""
@@ -117,7 +119,7 @@ class Submission:
             return again
         refusals = [event for order in first if (event := self._too_far(order, quotes.get(order.symbol))) is not None]
         if refusals:
-            self._journal.append(refusals)
+            self._append(refusals)
         refused = {event.cl_ord_id for event in refusals}
         return again + [order for order in first if order.cl_ord_id not in refused]
 
@@ -133,7 +135,7 @@ class Submission:
         if not wave:
             return []
         crashpoints.point("send.before_intent")
-        self._journal.append(
+        self._append(
             [
                 OrderSending(
                     cycle_id=order.cycle_id,
@@ -185,7 +187,7 @@ class Submission:
         done = [f for f in flights if f.handle.done() or self._clock.elapsed() - f.began > CALL_LIMIT_S]
         if done:
             crashpoints.point("send.before_outcome")
-            self._journal.append([self._outcome(flight) for flight in done])
+            self._append([self._outcome(flight) for flight in done])
             crashpoints.point("send.after_outcome")
         return [flight for flight in flights if flight not in done]
 

@@ -188,13 +188,13 @@ def _bounds(
             _floor(original_value / worst),
             f"{buy.quantity} x {buy.worst_px} was the plan, the price is {worst} now",
         ),
-        _Bound("max_order_quantity", rules.max_order_quantity, f"at most {rules.max_order_quantity} shares an order"),
-        _Bound("max_order_value", _floor(rules.max_order_value / worst), f"at most {rules.max_order_value} an order"),
         _Bound(
             "max_position_value",
             _floor(room / counted),
             f"{value_held} held and {committed} on order leave {max(room, ZERO)} of {rules.max_position_value}",
         ),
+        _Bound("max_order_quantity", rules.max_order_quantity, f"at most {rules.max_order_quantity} shares an order"),
+        _Bound("max_order_value", _floor(rules.max_order_value / worst), f"at most {rules.max_order_value} an order"),
         _Bound(
             "funds_fraction",
             _affordable(left, worst, with_fees, rules.fee_allowance),

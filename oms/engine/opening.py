@@ -1,0 +1,106 @@
+"""Opening a cycle: one look at account and prices, the plan, and everything of it in the journal before any deed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oms.engine.driver import Driver
+from oms.errors import TryAgainError
+from oms.model.account import Funds
+from oms.model.event import AccountOpened, CycleOpened, Event, OrderBlocked, OrderPlanned
+from oms.model.liquidity import NotFinite, spendable
+from oms.model.plan import Market, Plan, make_plan
+from oms.model.signal import Signals
+
+
+def open_account(driver: Driver, *, mode: str) -> None:
+    """The first row of a new chain: what the account held before this journal began. Nothing for a known account."""
+    if driver.state.seq:
+        return
+    driver.look(())
+    seen = driver.seen
+    assert seen.funds is not None and seen.positions is not None
+    driver.journal.append_barrier(
+        [
+            AccountOpened(
+                mode=mode,
+                broker=driver.broker.name,
+                currency=seen.funds.currency,
+                cash=seen.funds.cash,
+                positions=tuple(sorted(seen.positions.values(), key=lambda position: position.symbol)),
+            )
+        ]
+    )
+
+
+def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan, Funds]:
+    """The plan that these signals make now; nothing is journaled and nothing is sent.
+
+    Raises:
+        BrokerUnavailable: account or prices could not be read.
+    """
+    driver.look(tuple(signal.symbol for signal in signals.signals))
+    seen = driver.seen
+    assert seen.funds is not None and seen.positions is not None
+    market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes)
+    plan = make_plan(signals, market, driver.state.orders, driver.rules, driver.state.account, cycle_id)
+    return plan, seen.funds
+
+
+def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, config_hash: str, version: str) -> None:
+    """Journal the whole plan; from here on a kill at any instant resumes it.
+
+    Raises:
+        TryAgainError: the broker's funds are not finite numbers; nothing was opened.
+    """
+    session = driver.seen.session
+    assert session is not None, "a cycle is opened only within a session"
+    try:
+        may_be_spent = spendable(funds, driver.rules.funds)
+    except NotFinite as error:
+        raise TryAgainError(f"no cycle was opened: {error}") from error
+    opened = CycleOpened(
+        cycle_id=cycle_id,
+        trading_day=session.day,
+        settles=session.settles,
+        closes=session.closes,
+        sells=plan.sells,
+        buys=plan.buys,
+        funds=funds,
+        spendable=may_be_spent,
+        fence=driver.seen.fence,
+        version=version,
+        config_hash=config_hash,
+        deadline=driver.now() + driver.rules.order_deadline,
+        source=plan.source,
+        trade_no=driver.state.trades_today if driver.state.trading_day == session.day else 0,
+    )
+    driver.append_opening((opened, *_planned_sells(cycle_id, plan)))
+
+
+def _planned_sells(cycle_id: str, plan: Plan) -> Iterator[Event]:
+    for intent in plan.sells:
+        yield OrderPlanned(
+            cycle_id=cycle_id,
+            cl_ord_id=intent.cl_ord_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            index=intent.index,
+            ord_type=intent.ord_type,
+            order_qty=intent.quantity,
+            price=intent.limit,
+            worst_px=intent.worst_px,
+            score=intent.score,
+        )
+    for intent in plan.sells:
+        if intent.rule is not None:
+            yield OrderBlocked(
+                cycle_id=cycle_id,
+                cl_ord_id=intent.cl_ord_id,
+                symbol=intent.symbol,
+                rule=intent.rule,
+                limit="",
+                value=str(intent.quantity),
+                reason=intent.reason,
+            )
+

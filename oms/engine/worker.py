@@ -1,0 +1,118 @@
+"""Cadence: finish what is open, then select, plan and trade; once, or day after day to the end of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from oms.engine.driver import Driver, Ending
+from oms.engine.opening import look_and_plan, open_account, open_cycle
+from oms.errors import EXIT_DONE
+from oms.model.signal import Signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What one process was told to do."""
+
+    mode: str
+    config_hash: str
+    canonical: str
+    """The whole effective configuration, without secrets."""
+    version: str
+    loop: bool
+    open_new: bool = True
+    """False for ``resume``: finish what is open, start nothing new."""
+
+
+class Worker:
+    """Walks one account through its cycles."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        assignment: Assignment,
+        *,
+        wishes: Callable[[Driver], Signals],
+        new_cycle_id: Callable[[], str],
+    ) -> None:
+        self._driver = driver
+        self._assignment = assignment
+        self._wishes = wishes
+        self._new_cycle_id = new_cycle_id
+        self._skipped: date | None = None
+        """Last day on which there was nothing to do and so no cycle."""
+        self.cycles = 0
+        """Cycles that this process brought to their end."""
+
+    def run(self) -> Ending:
+        """Until the work is done, or until the reason why it cannot go on now.
+
+        Raises:
+            StorageError, FenceLostError: end the process; the next start decides from disk.
+            BrokerUnavailable: account or prices could not be read for a new cycle.
+        """
+        ending = self._resume()
+        while ending.exit_code == EXIT_DONE and self._assignment.open_new:
+            going_on = self._cycle()
+            if isinstance(going_on, Ending):
+                ending = going_on
+                break
+            if not self._assignment.loop:
+                break
+            self._driver.journal.tidy()
+        return self._last_word(ending)
+
+    def _last_day(self) -> date | None:
+        """The day behind us: that of the last cycle, or a later one that had nothing to do."""
+        days = [day for day in (self._driver.state.trading_day, self._skipped) if day is not None]
+        return max(days, default=None)
+
+    def _resume(self) -> Ending:
+        self._driver.operators()
+        if self._driver.state.cycle is None:
+            return Ending(exit_code=EXIT_DONE)
+        self._driver.enter_session(self._last_day())
+        was_open = self._driver.state.open_cycle is not None
+        ending = self._driver.run()
+        self.cycles += was_open and self._driver.state.open_cycle is None
+        return ending
+
+    def _cycle(self) -> Ending | None:
+        """One new cycle from its signals to DONE; None where the next may follow."""
+        driver = self._driver
+        if not driver.enter_session(self._last_day()):
+            return Ending(exit_code=EXIT_DONE, why="no trading day is left in the data")
+        signal = driver.stop_signal()
+        if signal is not None:
+            return Ending(exit_code=signal, why="stopped between two cycles")
+        open_account(driver, mode=self._assignment.mode)
+        signals = self._wishes(driver)
+        cycle_id = self._new_cycle_id()
+        plan, funds = look_and_plan(driver, signals, cycle_id)
+        if plan.is_empty and self._assignment.loop:
+            assert driver.seen.session is not None
+            self._skipped = driver.seen.session.day
+            return None
+        driver.journal.keep_config(self._assignment.config_hash, self._assignment.canonical)
+        open_cycle(
+            driver,
+            plan,
+            funds,
+            cycle_id=cycle_id,
+            config_hash=self._assignment.config_hash,
+            version=self._assignment.version,
+        )
+        ending = driver.run()
+        self.cycles += driver.state.open_cycle is None
+        return None if ending.exit_code == EXIT_DONE else ending
+
+    def _last_word(self, ending: Ending) -> Ending:
+        """A process that ends well with an order in quarantine says so with its exit code."""
+        unresolved = self._driver.state.unresolved
+        if ending.exit_code != EXIT_DONE or not unresolved:
+            return ending
+        keys = ", ".join(order.cl_ord_id for order in unresolved)
+        return Ending(exit_code=7, why=f"in quarantine, a person must look: {keys}; see `order list --unresolved`")
+
