@@ -26,13 +26,15 @@ from oms.configuration.keys import leaves, sections
 from oms.configuration.problems import Place, Problem, found, refuse
 from oms.configuration.scalars import has_password
 from oms.configuration.schema import Config
-from oms.configuration.source import MOST_BYTES, decode, others_may_write, read_bytes
 from oms.errors import DamagedError, UsageError
+from oms.inputfile import decode, others_may_write, read_bytes
 from oms.model.foreign import shown
 
 __all__ = ["Config", "LoadedConfig", "config_from_canonical", "load_config"]
 
 DEFAULT_NAME = "config.yaml"
+MOST_BYTES = 1_000_000
+"""Largest config.yaml; a real one has five thousand bytes."""
 NO_OVERRIDES: Mapping[str, object] = {}
 
 

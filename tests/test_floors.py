@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUND = {"oms", "errors", "crashpoints"}
-SOCKETS = GROUND | {"model", "ports"}
+SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "journal", "engine", "gateways"}
 BELOW_ROOF = STAIR | {"app"}
 
@@ -25,11 +25,12 @@ MAY_IMPORT = {
     "bootstrap": {"cli"},  # late, when all is set up
     "model": GROUND,
     "ports": GROUND | {"model"},
+    "inputfile": GROUND | {"model"},
     "journal": SOCKETS | {"resources"},
     "engine": SOCKETS,
     "gateways": SOCKETS,
-    "configuration": GROUND | {"model", "resources"},
-    "config": GROUND | {"model", "resources", "configuration"},
+    "configuration": GROUND | {"model", "resources", "inputfile"},
+    "config": GROUND | {"model", "resources", "inputfile", "configuration"},
     "app": STAIR,
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,

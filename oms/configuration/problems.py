@@ -10,7 +10,6 @@ from oms.errors import UsageError
 from oms.model.foreign import shown
 
 _SECRET = re.compile(r"-----BEGIN|^[A-Za-z0-9+/=_-]{40,}$")
-MOST_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,4 @@ def refuse(problems: Iterable[Problem]) -> UsageError:
     listed = sorted(set(problems), key=lambda p: (p.place.source, p.place.line, p.place.column, p.key, p.sentence))
     count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
     lines = [f"the configuration has {count}; nothing was done"]
-    lines += [f"  {problem}" for problem in listed[:MOST_SHOWN]]
-    if len(listed) > MOST_SHOWN:
-        lines.append(f"  … and {len(listed) - MOST_SHOWN} more")
-    return UsageError("\n".join(lines))
+    return UsageError("\n".join([*lines, *(f"  {problem}" for problem in listed)]))

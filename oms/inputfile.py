@@ -10,9 +10,6 @@ from pathlib import Path
 from oms.errors import UsageError
 from oms.model.foreign import shown
 
-MOST_BYTES = 1_000_000
-"""Largest config.yaml; a real one has three thousand bytes."""
-
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
