@@ -14,6 +14,7 @@ from oms.engine.reconciliation import facts
 from oms.engine.round import held_by_halt, is_halted, work
 from oms.model.account import Funds, Position, Quote
 from oms.model.cycle import Cycle, Phase
+from oms.model.detail import Outcome, RevalidationInputs, SettledBy
 from oms.model.event import (
     AttentionRaised,
     BuysClosed,
@@ -26,10 +27,7 @@ from oms.model.event import (
     OrderBlocked,
     OrderInDoubt,
     OrderPlanned,
-    Outcome,
-    RevalidationInputs,
     SellsClosed,
-    SettledBy,
 )
 from oms.model.liquidity import (
     RULE_VERSION,
@@ -112,9 +110,7 @@ def _resumption(cycle: Cycle | None, seen: Seen) -> Iterator[Event]:
     for order in cycle.orders.values():
         reason = _doubt_at_start(order, seen)
         if reason is not None:
-            yield OrderInDoubt(
-                cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, reason=reason
-            )
+            yield OrderInDoubt(cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, reason=reason)
 
 
 def _doubt_at_start(order: Order, seen: Seen) -> str | None:
@@ -296,9 +292,7 @@ def _revalidated(cycle: Cycle, seen: Seen, rules: Rules, inputs: RevalidationInp
     )
 
 
-def _inputs(
-    state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: Funds
-) -> RevalidationInputs:
+def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: Funds) -> RevalidationInputs:
     symbols = {buy.symbol for buy in cycle.opened.buys}
     settled = cycle.settled.spendable if cycle.settled is not None else ZERO
     external = [order for order in state.external.values() if order.open and order.side is Side.BUY]
@@ -343,9 +337,7 @@ def _trades_today(state: AccountState, cycle: Cycle) -> int:
     return state.trades_today + unsure
 
 
-def _barred(
-    state: AccountState, symbols: Sequence[str], seen: Seen, rules: Rules
-) -> Iterator[tuple[str, str]]:
+def _barred(state: AccountState, symbols: Sequence[str], seen: Seen, rules: Rules) -> Iterator[tuple[str, str]]:
     for symbol in symbols:
         listed = state.blacklist.get(symbol)
         if symbol in rules.blacklist or (listed is not None and (listed.until is None or seen.now < listed.until)):
@@ -392,7 +384,9 @@ def _buying(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Deci
     last_look = _last_look(cycle, seen, rules)
     if last_look is not None:
         return last_look
-    return Decision(events=(*_differences(state, cycle, seen), BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle))))
+    return Decision(
+        events=(*_differences(state, cycle, seen), BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle)))
+    )
 
 
 def _last_look(cycle: Cycle, seen: Seen, rules: Rules) -> Decision | None:

@@ -11,9 +11,7 @@ from oms.model.order import Order
 from oms.model.rules import DoubtPolicy, Rules
 
 
-def settle_doubt(
-    cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules, *, halted: bool
-) -> Decision | None:
+def settle_doubt(cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules, *, halted: bool) -> Decision | None:
     """What doubt asks for at once; None when there is none, or when it can only be waited out."""
     doubtful = _doubtful(orders)
     if not doubtful:

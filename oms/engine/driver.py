@@ -275,9 +275,7 @@ class Driver:
 
     def _in_trouble(self, why: str) -> None:
         since = self.seen.troubled_since or self.seen.now
-        self.seen = replace(
-            self.seen, troubled_since=since, trouble=why, retry_at=self.clock.now() + self.rules.poll
-        )
+        self.seen = replace(self.seen, troubled_since=since, trouble=why, retry_at=self.clock.now() + self.rules.poll)
 
     def _out_of_trouble(self) -> None:
         if self.seen.troubled_since is not None:
@@ -356,7 +354,9 @@ class Driver:
     def _cancel(self, command: Cancel) -> None:
         orders = [order for key in command.cl_ord_ids if (order := self.state.order(key)) is not None]
         crashpoints.point("cancel.before_call")
-        handles = [self._hands.start(partial(self._ask_cancel, order.order_no or "", order.order_id)) for order in orders]
+        handles = [
+            self._hands.start(partial(self._ask_cancel, order.order_no or "", order.order_id)) for order in orders
+        ]
         self._await(handles)
         crashpoints.point("cancel.after_call")
         self.seen = replace(self.seen, asked_at=None)

@@ -103,4 +103,3 @@ def _planned_sells(cycle_id: str, plan: Plan) -> Iterator[Event]:
                 value=str(intent.quantity),
                 reason=intent.reason,
             )
-

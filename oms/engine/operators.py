@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from oms.model.detail import HaltScope
 from oms.model.event import (
     Blacklisted,
     CommandAnswered,
     Event,
     Halted,
-    HaltScope,
     OrderVoided,
     Released,
     SymbolUnfrozen,

@@ -27,9 +27,7 @@ from oms.model.state import AccountState
 from oms.ports import OrdersRead
 
 
-def facts(
-    state: AccountState, read: OrdersRead, *, executions: bool, known: frozenset[str]
-) -> Iterator[Event]:
+def facts(state: AccountState, read: OrdersRead, *, executions: bool, known: frozenset[str]) -> Iterator[Event]:
     """The facts that one reading adds to what the journal holds already; none where it adds nothing.
 
     Args:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from oms.engine.doubt import held_for_a_person, settle_doubt
 from oms.engine.orders import Ask, Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
 from oms.model.cycle import Cycle
-from oms.model.event import Event, HaltScope, OrderBlocked, OrderCancelRequested, OrderReserved
+from oms.model.detail import HaltScope
+from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
 from oms.model.liquidity import cost_ceiling, spendable
 from oms.model.order import ZERO, Order, OrderPhase, OrdStatus, Pending, Side
 from oms.model.pricing import within_collar
@@ -34,9 +35,7 @@ def _local(orders: Sequence[Order]) -> list[Order]:
     return [order for order in orders if order.phase is OrderPhase.LOCAL]
 
 
-def _block(
-    state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules
-) -> Decision | None:
+def _block(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
     """Refuse what may no longer be sent: the rule with its limit and value goes into the journal."""
     events = tuple(
         event for order in _local(orders) if (event := _refusal(state, cycle, order, seen, rules)) is not None
@@ -109,9 +108,7 @@ def held_by_halt(state: AccountState, seen: Seen, rules: Rules) -> Decision:
     return Decision(then=Stop(exit_code=7, why=why))
 
 
-def _send(
-    state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules
-) -> Decision | None:
+def _send(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
     unsent = _local(orders)
     if not unsent:
         return None

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from oms.engine.factors import Factors, PriceTable, weighted_ranks
-from oms.model.event import Score
+from oms.model.detail import Score
 from oms.model.order import Side
 from oms.model.signal import Signal, Signals
 from oms.ports import BarSet

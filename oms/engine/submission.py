@@ -14,7 +14,15 @@ from oms.engine.limiter import MessageRate
 from oms.engine.round import blocked, is_halted
 from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
 from oms.model.account import Quote
-from oms.model.event import Event, OrderAcknowledged, OrderBlocked, OrderInDoubt, OrderNotSent, OrderRejected, OrderSending
+from oms.model.event import (
+    Event,
+    OrderAcknowledged,
+    OrderBlocked,
+    OrderInDoubt,
+    OrderNotSent,
+    OrderRejected,
+    OrderSending,
+)
 from oms.model.order import Order, OrderRequest
 from oms.model.pricing import within_collar
 from oms.model.rules import Rules

@@ -115,4 +115,3 @@ class Worker:
             return ending
         keys = ", ".join(order.cl_ord_id for order in unresolved)
         return Ending(exit_code=7, why=f"in quarantine, a person must look: {keys}; see `order list --unresolved`")
-

@@ -9,6 +9,7 @@ from enum import StrEnum
 from transitions import Machine
 
 from oms.model import lifecycle
+from oms.model.detail import Outcome
 from oms.model.event import (
     BuysClosed,
     BuysRevalidated,
@@ -20,7 +21,6 @@ from oms.model.event import (
     FundsSettled,
     OrderEvent,
     OrderPlanned,
-    Outcome,
     SellsClosed,
 )
 from oms.model.order import ZERO, Order, Side

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import ClassVar
 
-from oms.model.account import Funds, Position, Quote
+from oms.model.account import Funds, Position
+from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
 from oms.model.order import ZERO, OrdType, Side
 
 
@@ -36,68 +36,6 @@ class OrderEvent(CycleEvent):
 
     cl_ord_id: str
     symbol: str
-
-
-class Outcome(StrEnum):
-    """How a cycle ended."""
-
-    COMPLETE = "complete"
-    PARTIAL = "partial"
-    NOTHING_TO_DO = "nothing_to_do"
-    ABORTED = "aborted"
-
-
-class HaltScope(StrEnum):
-    """What a halt stops: buys, or every order."""
-
-    BUYS = "buys"
-    ALL = "all"
-
-
-class SettledBy(StrEnum):
-    """Why the wait for the money ended."""
-
-    COVERED = "covered"
-    DEADLINE = "deadline"
-    NO_SELLS = "no_sells"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """One wish of the plan, fixed when the cycle opens."""
-
-    cl_ord_id: str
-    side: Side
-    index: int
-    symbol: str
-    quantity: int
-    ord_type: OrdType
-    limit: Decimal | None
-    """The plan's own limit; None for a market order."""
-    worst_px: Decimal
-    """Price at which the wish is counted against funds and caps."""
-    score: Decimal | None = None
-    rule: str | None = None
-    """Name of the rule that refused this wish when the plan was made."""
-    reason: str = ""
-    """Why it is wished for, or why it was refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validated:
-    """What revalidation made of one planned buy."""
-
-    cl_ord_id: str
-    symbol: str
-    original: int
-    quantity: int
-    """Shares to buy now, never above ``original``."""
-    limit: Decimal | None
-    worst_px: Decimal
-    rule: str
-    """Name of the binding rule; ``original`` where nothing was cut."""
-    reason: str
-    """The rule and its numbers in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,29 +100,6 @@ class FundsSettled(CycleEvent):
     """The lower of the readings used."""
     readings: tuple[Decimal, ...]
     """Spendable of each reading used, oldest first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevalidationInputs:
-    """Everything the revalidation rule reads besides the plan and the configuration."""
-
-    funds: Funds
-    spendable: Decimal
-    """The lowest reading taken since the last sell closed."""
-    reserved: Decimal
-    """Cost ceiling of every unclosed buy of any cycle, and of foreign ones."""
-    quotes: tuple[Quote, ...]
-    market_time: datetime
-    held: tuple[Position, ...]
-    committed: tuple[tuple[str, Decimal], ...]
-    """Value of open and unresolved buys by symbol, this account's and foreign ones."""
-    barred: tuple[tuple[str, str], ...]
-    """Symbol to the rule that bars it: blacklist, symbol_frozen."""
-    trades_today: int
-    loss_today: Decimal
-    """Loss realised on this trading day, positive; zero for a profit."""
-    blocked_by: str | None = None
-    """Name of a rule that blocks every buy, e.g. ``unresolved_sell``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -485,20 +400,6 @@ class CommandAnswered(Event):
     answer: str
     author: str
     inbox_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One symbol of a screen."""
-
-    symbol: str
-    score: Decimal | None
-    """0 to 100, one decimal; None for an excluded symbol."""
-    rank: int | None
-    excluded_by: str | None = None
-    lookback: int | None = None
-    """Bars behind the long factors, where history is short."""
-    close: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

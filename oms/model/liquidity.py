@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from oms.model.account import Funds, Quote
-from oms.model.event import Intent, RevalidationInputs, Validated
+from oms.model.detail import Intent, RevalidationInputs, Validated
 from oms.model.order import ZERO, Order, OrdType, Side
 from oms.model.pricing import is_usable, limit_for
 from oms.model.rules import FundsPolicy, Rules

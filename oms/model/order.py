@@ -93,9 +93,7 @@ class BrokerState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-CLOSED_AT_BROKER = frozenset(
-    {BrokerState.FILLED, BrokerState.CANCELED, BrokerState.REJECTED, BrokerState.EXPIRED}
-)
+CLOSED_AT_BROKER = frozenset({BrokerState.FILLED, BrokerState.CANCELED, BrokerState.REJECTED, BrokerState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from oms.model.account import Funds, Position, Quote
-from oms.model.event import Intent
+from oms.model.detail import Intent
 from oms.model.order import ZERO, Order, OrdType, Side
 from oms.model.pricing import is_usable, limit_for
 from oms.model.rules import Rules
@@ -65,9 +65,7 @@ def make_plan(
     return Plan(sells=tuple(sold), buys=tuple(bought), source=signals.source)
 
 
-def _sell(
-    signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, key: str, index: int
-) -> Intent | None:
+def _sell(signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, key: str, index: int) -> Intent | None:
     position = seen.positions.get(signal.symbol)
     sellable = _sellable(position, orders, signal.symbol)
     quantity = signal.quantity if signal.quantity is not None else sellable

@@ -34,7 +34,6 @@ from oms.model.event import (
 )
 from oms.model.order import ZERO, Order, Side
 
-
 MICRO = Decimal("0.000001")
 """Smallest amount of money that is kept."""
 
@@ -60,9 +59,7 @@ class Holding:
     def sold(self, qty: int, px: Decimal, fee: Decimal) -> Holding:
         left = self.qty - qty
         cost = (self.cost * qty / self.qty).quantize(MICRO) if left > 0 else self.cost
-        return replace(
-            self, qty=left, cost=self.cost - cost, realised=self.realised + qty * px - fee - cost
-        )
+        return replace(self, qty=left, cost=self.cost - cost, realised=self.realised + qty * px - fee - cost)
 
 
 def _quarantine_reason(cl_ord_id: str) -> str:

@@ -96,9 +96,7 @@ class House:
             mode="paper", config_hash="c0", canonical="{}", version="test", loop=False, open_new=open_new
         )
         signals = Signals(signals=wishes, source="test", digest="0")
-        return Worker(
-            self.driver(), assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id
-        ).run()
+        return Worker(self.driver(), assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id).run()
 
     def reborn(self, **how: object) -> None:
         """The process is gone; the next one folds what is there."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oms.engine.factors import WEIGHTS
 from oms.engine.selection import Screen, SelectionRules, screen, signals
 from oms.gateways.replay import ReplayMarket
-from oms.model.event import Score
+from oms.model.detail import Score
 from oms.model.order import Side
 from oms.ports import Bar, BarSet
 
@@ -99,8 +99,8 @@ def test_scores_are_bounded(walks: list[list[Decimal]]) -> None:
     result = found(bar_set({f"S{at}": bars(walk) for at, walk in enumerate(walks)}))
     scores = [score.score for score in result.scores if score.score is not None]
     assert len(scores) == len(walks)
-    assert all(0 < score < 100 and score == round(score, 1) for score in scores)
-    assert abs(sum(scores) / len(scores) - 50) <= Decimal("0.05")
+    assert all(0 < score < 100 and score == score.quantize(Decimal("0.1")) for score in scores)
+    assert abs(sum(scores, Decimal(0)) / len(scores) - 50) <= Decimal("0.05")
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
