@@ -230,15 +230,18 @@ class Book:
 
     def position(self, symbol: str) -> tuple[Decimal, Decimal | None]:
         """Shares held and their average cost, where that is known."""
-        row = self._connection.execute("SELECT qty, avg_cost FROM positions WHERE symbol = ?", (symbol,)).fetchone()
-        if row is None:
-            return Decimal(0), None
-        return from_micro(row["qty"]), None if row["avg_cost"] is None else from_micro(row["avg_cost"])
+        rows = self.query("SELECT qty, avg_cost FROM positions WHERE symbol = ?", symbol)
+        return (from_micro(rows[0]["qty"]), _number(rows[0]["avg_cost"])) if rows else (Decimal(0), None)
 
     def positions(self) -> list[tuple[str, Decimal, Decimal | None]]:
         """Symbol, shares and average cost of every position, by symbol."""
-        rows = self._connection.execute("SELECT symbol FROM positions ORDER BY symbol").fetchall()
-        return [(row["symbol"], *self.position(row["symbol"])) for row in rows]
+        rows = self.query("SELECT symbol, qty, avg_cost FROM positions ORDER BY symbol")
+        return [(row["symbol"], from_micro(row["qty"]), _number(row["avg_cost"])) for row in rows]
+
+    def unpriced(self) -> list[tuple[str, Decimal]]:
+        """Symbol and shares of the positions whose cost nobody knows yet."""
+        rows = self.query("SELECT symbol, qty FROM positions WHERE avg_cost IS NULL ORDER BY symbol")
+        return [(row["symbol"], from_micro(row["qty"])) for row in rows]
 
     def set_position(self, symbol: str, qty: Decimal, avg_cost: Decimal | None) -> None:
         self._connection.execute("DELETE FROM positions WHERE symbol = ?", (symbol,))
@@ -246,10 +249,13 @@ class Book:
             cost = None if avg_cost is None else to_micro(avg_cost)
             self._insert("positions", symbol=symbol, qty=to_micro(qty), avg_cost=cost)
 
-    def promised(self, symbol: str) -> Decimal:
-        """Shares of the symbol that open sells still may take."""
-        selling = (o.leaves_qty for o in self.open_orders() if o.side is Side.SELL and o.symbol == symbol)
-        return sum(selling, Decimal(0))
+    def promised(self) -> dict[str, Decimal]:
+        """Shares of each symbol that open sells may still take."""
+        shares: dict[str, Decimal] = {}
+        for order in self.open_orders():
+            if order.side is Side.SELL:
+                shares[order.symbol] = shares.get(order.symbol, Decimal(0)) + order.leaves_qty
+        return shares
 
     def open_orders(self) -> list[BookOrder]:
         """Oldest first."""
@@ -361,6 +367,10 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
+def _number(value: int | None) -> Decimal | None:
+    return None if value is None else from_micro(value)
+
+
 def _book_order(row: sqlite3.Row) -> BookOrder:
     return BookOrder(
         seq=row["seq"],
@@ -370,8 +380,8 @@ def _book_order(row: sqlite3.Row) -> BookOrder:
         side=Side(row["side"]),
         ord_type=OrdType(row["ord_type"]),
         order_qty=from_micro(row["order_qty"]),
-        price=None if row["price"] is None else from_micro(row["price"]),
-        cap=None if row["cap"] is None else from_micro(row["cap"]),
+        price=_number(row["price"]),
+        cap=_number(row["cap"]),
         day=date.fromisoformat(row["day"]),
         state=BrokerState(row["state"]),
         cum_qty=from_micro(row["cum_qty"]),

@@ -32,6 +32,10 @@ MOST_NUMBERS = 1000
 """Numbers handed out in one call."""
 
 
+_BLIND = Look(day=None, is_open=False, quotes={}, ranges={})
+"""No look at the market: the book stands still but for what time alone settles."""
+
+
 class PaperBroker(Broker):
     """A cash account at a broker that fills against a market's quotes, as :mod:`.matching` says.
 
@@ -41,6 +45,9 @@ class PaperBroker(Broker):
 
     ``session`` answers the session of the market's present day: outside it orders are refused (``market_closed``) and
     nothing trades. Without it the day is that of the market's time in UTC, and always open.
+
+    With ``watching`` nothing but settlement follows from this object's calls: it shows the book as the trading process
+    left it, asks the market nothing, and takes no order. It is for commands that only look.
 
     Refusals: ``unknown_number``, ``duplicate_number`` (a repeat), ``bad_quantity``, ``bad_price``, ``market_closed``,
     ``unknown_symbol``, ``insufficient_funds``, ``insufficient_shares``; of a cancel ``unknown_order``, ``already_closed``.
@@ -73,6 +80,7 @@ class PaperBroker(Broker):
         fill_delay: timedelta = timedelta(seconds=1),
         seed: int = 1,
         session: Callable[[], Session | None] | None = None,
+        watching: bool = False,
     ) -> None:
         model = FillModel(slippage=slippage, partial_fills=partial_fills, fee_per_share=fee_per_share, seed=seed)
         self._terms = Terms(
@@ -81,6 +89,7 @@ class PaperBroker(Broker):
         self._market = market
         self._clock = clock
         self._session = session
+        self._watching = watching
         self._book = Book(path, model)
         try:
             with self._reading():
@@ -196,19 +205,21 @@ class PaperBroker(Broker):
 
         A market that cannot be seen lets the book stand still, which is no reason not to show it; with ``must_see`` it is.
         """
+        if self._watching:
+            return _BLIND
         with self._reading("BEGIN"):
             wanted = {order.symbol for order in self._book.open_orders()}
-            wanted.update(held for held, _, avg_cost in self._book.positions() if avg_cost is None)
+            wanted.update(held for held, _ in self._book.unpriced())
         if symbol is not None:
             wanted.add(symbol)
         try:
             day, is_open = self._today()
             quotes = self._market.quotes(sorted(wanted)) if wanted and day is not None else {}
             seen = {name: self._market.day_range(name) for name in sorted(quotes)}
-        except OmsError as exc:
+        except (OmsError, RuntimeError) as exc:  # RuntimeError: a replay whose first day was not entered yet
             if must_see:
                 raise BrokerUnavailable(f"the paper broker does not see the market: {exc}") from exc
-            return Look(day=None, is_open=False, quotes={}, ranges={})
+            return _BLIND
         ranges = {name: low_high for name, low_high in seen.items() if low_high is not None}
         return Look(day=day, is_open=is_open, quotes=quotes, ranges=ranges)
 

@@ -100,8 +100,8 @@ class Desk:
 
     def _price_unknown_costs(self) -> None:
         """Give opening positions the first price the book sees as their cost."""
-        for symbol, qty, avg_cost in self.book.positions():
-            if avg_cost is None and symbol in self.look.quotes:
+        for symbol, qty in self.book.unpriced():
+            if symbol in self.look.quotes:
                 self.book.set_position(symbol, qty, self.look.quotes[symbol].last)
 
     def _trade(self, order: BookOrder) -> None:
@@ -212,7 +212,7 @@ class Desk:
 
     def _unaffordable(self, asked: Asked) -> Refused | None:
         if asked.side is Side.SELL:
-            sellable = self.book.position(asked.symbol)[0] - self.book.promised(asked.symbol)
+            sellable = self.book.position(asked.symbol)[0] - self.book.promised().get(asked.symbol, Decimal(0))
             if asked.order_qty <= sellable:
                 return None
             return Refused("insufficient_shares", f"{sellable} shares of {asked.symbol} can be sold")

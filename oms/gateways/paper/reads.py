@@ -104,7 +104,9 @@ def funds(book: Book, now: datetime, currency: str) -> Funds:
 
 def positions(book: Book) -> list[Position]:
     """Every position, by symbol; a cost that nobody knows shows as 0."""
+    promised = book.promised()
+    nothing = Decimal(0)
     return [
-        Position(symbol=symbol, qty=qty, sellable=qty - book.promised(symbol), avg_cost=avg_cost or Decimal(0))
+        Position(symbol=symbol, qty=qty, sellable=qty - promised.get(symbol, nothing), avg_cost=avg_cost or nothing)
         for symbol, qty, avg_cost in book.positions()
     ]
