@@ -262,3 +262,14 @@ class Mailbox(Protocol):
 
     def close(self) -> None: ...
 
+
+class Watcher(Protocol):
+    """Told what happens as it happens; it may look, never act, and what it raises ends the process."""
+
+    def happened(self, state: AccountState, events: Sequence[Event]) -> None:
+        """These facts are in the journal now."""
+        ...
+
+    def waiting(self, state: AccountState, why: str) -> None:
+        """Nothing to do for a moment, and why; said at every look, the same sentence many times."""
+        ...

@@ -41,7 +41,7 @@ from oms.model.event import (
 )
 from oms.model.rules import Rules
 from oms.model.state import AccountState
-from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, OrdersRead
+from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, OrdersRead, Watcher
 
 T = TypeVar("T")
 
@@ -72,14 +72,14 @@ class Ending:
     why: str = ""
 
 
-class Watcher:
-    """Told what happens as it happens; the terminal overrides it. It may look, never act."""
+class Unwatched(Watcher):
+    """Nobody looks."""
 
     def happened(self, state: AccountState, events: Sequence[Event]) -> None:
-        """These facts are in the journal now."""
+        """Nobody is told."""
 
     def waiting(self, state: AccountState, why: str) -> None:
-        """Nothing to do for a moment, and why."""
+        """Nobody is told."""
 
 
 class Driver:
@@ -107,7 +107,7 @@ class Driver:
         self.rules = rules
         self._hands = hands
         self._mailbox = mailbox
-        self._watcher = watcher or Watcher()
+        self._watcher = watcher or Unwatched()
         self._stopping = stopping
         self._last_now: datetime | None = None
         self._raised: set[tuple[str, str | None, str | None, str]] = set()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
@@ -52,25 +52,21 @@ class PriceTable:
     """Closes and volumes of many symbols, the newest bar of each in the last row."""
 
     def __init__(self, history: Mapping[str, Sequence[Bar]]) -> None:
-        import numpy as np
         import pandas as pd
 
         self.symbols = sorted(history)
-        used = [history[symbol][-(YEAR + 1) :] for symbol in self.symbols]
-        self._counts = [len(bars) for bars in used]
-        shape = (max(self._counts, default=0), len(used))
-        closes, volumes = np.full(shape, np.nan), np.full(shape, np.nan)
-        digest = hashlib.sha256()
-        for at, bars in enumerate(used):
-            column = np.array([(bar.day.toordinal(), bar.close, bar.volume) for bar in bars], dtype="float64")
-            closes[-len(bars) :, at] = column[:, 1]
-            volumes[-len(bars) :, at] = column[:, 2]
-            digest.update(f"{self.symbols[at]} {len(bars)}\n".encode())
-            digest.update(np.rint(column * (1, 10_000, 1)).astype("<i8").tobytes())
-        self.digest = digest.hexdigest()
+        used = {symbol: history[symbol][-(YEAR + 1) :] for symbol in self.symbols}
+        self._counts = [len(bars) for bars in used.values()]
+        rows = max(self._counts, default=0)
+
+        def table(value: Callable[[Bar], float]) -> pd.DataFrame:
+            padded = {symbol: [math.nan] * (rows - len(bars)) + [*map(value, bars)] for symbol, bars in used.items()}
+            return pd.DataFrame(padded, dtype="float64")
+
+        self._closes = table(lambda bar: float(bar.close))
+        self._volumes = table(lambda bar: bar.volume)
+        self.digest = self._hash(table(lambda bar: bar.day.toordinal()))
         """SHA-256 of every symbol, day, close in ten-thousandths and volume in the table, in hex."""
-        self._closes = pd.DataFrame(closes, columns=self.symbols)
-        self._volumes = pd.DataFrame(volumes, columns=self.symbols)
 
     def lookbacks(self) -> dict[str, int]:
         """Bars behind the longest factor of each symbol."""
@@ -83,14 +79,12 @@ class PriceTable:
 
     def factors(self) -> dict[str, Factors]:
         """The factors of every symbol."""
-        import numpy as np
-
         if not self.symbols:
             return {}
         closes, volumes = self._closes, self._volumes
         close = closes.iloc[-1]
         fast, slow = closes.tail(FAST).mean(), closes.tail(SLOW).mean()
-        returns = closes.tail(QUARTER + 1).apply(np.log).diff()
+        returns = closes.tail(QUARTER + 1).map(math.log).diff()
         columns = {
             "momentum": self._back(MONTH) / self._back(YEAR) - 1,
             "trend": (close / fast - 1) / 2 + (fast / slow - 1) / 2,
@@ -102,6 +96,13 @@ class PriceTable:
         lists = [columns[name].round(_PLACES).tolist() for name in columns]
         rows = (dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True))
         return {symbol: Factors(**row) for symbol, row in zip(self.symbols, rows, strict=True)}
+
+    def _hash(self, days: pd.DataFrame) -> str:
+        digest = hashlib.sha256(repr([*zip(self.symbols, self._counts, strict=True)]).encode())
+        for part in (days, self._closes * 10_000, self._volumes):
+            whole = part.round().fillna(-1).astype("int64")
+            digest.update(whole.to_numpy().astype("<i8").tobytes())  # the same bytes on every processor
+        return digest.hexdigest()
 
     def _back(self, bars: int) -> pd.Series[float]:
         """The close so many bars ago, or the oldest one where there are fewer."""

@@ -9,6 +9,7 @@ from datetime import date
 from oms.engine.driver import Driver, Ending
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.errors import EXIT_DONE
+from oms.model.rules import Rules
 from oms.model.signal import Signals
 
 
@@ -36,11 +37,13 @@ class Worker:
         *,
         wishes: Callable[[Driver], Signals],
         new_cycle_id: Callable[[], str],
+        rules_under: Callable[[str], Rules | None] = lambda _: None,
     ) -> None:
         self._driver = driver
         self._assignment = assignment
         self._wishes = wishes
         self._new_cycle_id = new_cycle_id
+        self._rules_under = rules_under
         self._skipped: date | None = None
         """Last day on which there was nothing to do and so no cycle."""
         self.cycles = 0
@@ -74,9 +77,14 @@ class Worker:
         if self._driver.state.cycle is None:
             return Ending(exit_code=EXIT_DONE)
         self._driver.enter_session(self._last_day())
-        was_open = self._driver.state.open_cycle is not None
+        cycle = self._driver.state.open_cycle
+        if cycle is None:
+            return self._driver.run()
+        current = self._driver.rules
+        self._driver.rules = self._rules_under(cycle.opened.config_hash) or current
         ending = self._driver.run()
-        self.cycles += was_open and self._driver.state.open_cycle is None
+        self._driver.rules = current
+        self.cycles += self._driver.state.open_cycle is None
         return ending
 
     def _cycle(self) -> Ending | None:

@@ -1,0 +1,271 @@
+"""The stair: a configuration in, a wired engine out; the one module that knows every concrete class."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from oms import __version__
+from oms.config import Config, LoadedConfig, config_from_canonical
+from oms.engine.choosing import choose
+from oms.engine.driver import Driver, Ending, Settings
+from oms.engine.selection import SelectionRules
+from oms.engine.worker import Assignment, Worker
+from oms.errors import UsageError
+from oms.gateways.paper import PaperBroker
+from oms.gateways.replay import ReplayMarket
+from oms.gateways.system_clock import SystemClock
+from oms.gateways.threads import ThreadHands
+from oms.journal.inbox import Inbox
+from oms.journal.store import open_journal
+from oms.model.order import OrdType
+from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
+from oms.model.signal import Signals
+from oms.model.symbol import canonical_symbol
+from oms.ports import Broker, Clock, Market, Watcher
+from oms.resources import default_universe_text
+
+CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+"""Letters of a cycle's random part: none that a person mistakes for another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The files of one account; a dry run has its own."""
+
+    journal_url: str
+    journal: Path
+    inbox: Path
+    paper: Path
+
+
+def places(loaded: LoadedConfig, *, dry_run: bool = False) -> Places:
+    """Where this configuration keeps what it remembers.
+
+    Raises:
+        UsageError: the journal is not an SQLite file, which is all that this release can write.
+    """
+    journal = loaded.journal_file
+    if journal is None:
+        raise UsageError("journal.url: PostgreSQL is not supported by this release; expected sqlite:/// and a path")
+    paper = loaded.resolve(loaded.config.broker.paper.file)
+    if dry_run or loaded.config.mode == "dry_run":
+        journal, paper = _dry(journal), _dry(paper)
+    inbox = journal.with_name("inbox.dry.db" if ".dry" in journal.suffixes else "inbox.db")
+    return Places(journal_url=f"sqlite:///{journal.as_posix()}", journal=journal, inbox=inbox, paper=paper)
+
+
+def _dry(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.dry{path.suffix}")
+
+
+def rules_of(config: Config) -> Rules:
+    """What a configuration means to the rules."""
+    execution, settlement, risk = config.execution, config.settlement, config.risk
+    return Rules(
+        funds=FundsPolicy(settlement.funds),
+        funds_fraction=execution.funds_fraction,
+        max_position_value=execution.max_position_value,
+        min_order_value=execution.min_order_value,
+        ord_type=OrdType(execution.order_type.upper()),
+        collar=execution.collar,
+        fee_allowance=execution.fee_allowance,
+        order_deadline=execution.order_deadline,
+        grace=execution.grace,
+        poll=settlement.poll,
+        confirm=settlement.confirm,
+        settle_deadline=settlement.deadline,
+        doubt_reads=config.in_doubt.reads,
+        doubt_window=config.in_doubt.window,
+        doubt_then=DoubtPolicy(config.in_doubt.then),
+        max_trades_per_day=risk.max_trades_per_day,
+        max_order_value=risk.max_order_value,
+        max_order_quantity=risk.max_order_quantity,
+        daily_loss_limit=risk.daily_loss_limit,
+        blacklist=frozenset(risk.blacklist),
+        max_quote_age=config.market.max_quote_age,
+        no_buys_before_close=config.market.no_buys_before_close,
+    )
+
+
+def selection_rules_of(config: Config) -> SelectionRules:
+    """What a configuration means to the screen."""
+    chosen = config.selection
+    return SelectionRules(
+        top=chosen.top, min_score=chosen.min_score, sell_below=chosen.sell_below, min_history=chosen.min_history
+    )
+
+
+def universe_of(loaded: LoadedConfig) -> tuple[str, ...]:
+    """The symbols of ``selection.universe``, or the 118 that ship where the default file is not there.
+
+    Raises:
+        UsageError: the file cannot be read, or a line of it is no symbol; each bad line is named.
+    """
+    path = loaded.resolve(loaded.config.selection.universe)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if loaded.origins.get("selection.universe", "default") != "default":
+            raise UsageError(f"selection.universe: {path} is not there") from None
+        text = default_universe_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"selection.universe: {path} cannot be read: {error}") from error
+    return _symbols(text, path)
+
+
+def _symbols(text: str, path: Path) -> tuple[str, ...]:
+    symbols: list[str] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.partition("#")[0].strip()
+        try:
+            symbols += [canonical_symbol(word)] if word else []
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}")
+    if problems:
+        raise UsageError("\n".join(problems))
+    if not symbols:
+        raise UsageError(f"{path}: no symbol in it; expected one a line")
+    return tuple(dict.fromkeys(symbols))
+
+
+def market_of(loaded: LoadedConfig) -> Market:
+    """The market source of a configuration.
+
+    Raises:
+        UsageError: it names one that this release does not have.
+    """
+    source = loaded.config.market.source
+    if source != "replay":
+        raise UsageError(f"market.source: {source} is not supported by this release; expected replay")
+    data = loaded.config.market.replay.data
+    return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
+
+
+def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places) -> Broker:
+    """The broker of a configuration.
+
+    Raises:
+        UsageError: it names one that this release does not have.
+    """
+    broker = loaded.config.broker
+    if broker.kind != "paper":
+        raise UsageError(f"broker.kind: {broker.kind} is not supported by this release; expected paper")
+    paper = broker.paper
+    return PaperBroker(
+        where.paper,
+        market,
+        clock,
+        cash=paper.cash,
+        positions=paper.positions,
+        settle_after=paper.settle_after,
+        funds_lag=paper.funds_lag,
+        list_lag=paper.list_lag,
+        fee_per_share=paper.fee_per_share,
+        slippage=paper.slippage,
+        partial_fills=paper.partial_fills,
+        fill_delay=paper.fill_delay,
+        seed=paper.seed,
+    )
+
+
+def new_cycle_id() -> str:
+    """Unique over all journals for ever: the UTC second and four random characters."""
+    second = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"c-{second}-" + "".join(secrets.choice(CYCLE_ALPHABET) for _ in range(4))
+
+
+class Engine:
+    """One account's engine, wired; close it when it has run."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        *,
+        loop: bool = False,
+        open_new: bool = True,
+        dry_run: bool = False,
+        signals: Callable[[], Signals] | None = None,
+        watcher: Watcher | None = None,
+        stopping: Callable[[], int | None] = lambda: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        config = loaded.config
+        where = places(loaded, dry_run=dry_run)
+        mode = "dry_run" if dry_run else config.mode
+        clock = SystemClock()
+        lease_s = config.worker.lease.total_seconds()
+        self.market = market_of(loaded)
+        self.broker = broker_of(loaded, self.market, clock, where)
+        self.journal = open_journal(where.journal_url, config.account, mode, clock, lease_s, say=say)
+        self.inbox = Inbox(where.inbox)
+        self._hands = ThreadHands(config.execution.max_in_flight + 4)
+        self.driver = Driver(
+            self.journal,
+            self.broker,
+            self.market,
+            clock,
+            self._hands,
+            self.inbox,
+            rules_of(config),
+            Settings(
+                patient=loop,
+                max_in_flight=config.execution.max_in_flight,
+                messages_per_minute=config.execution.messages_per_minute,
+                lease_s=lease_s,
+            ),
+            watcher=watcher,
+            stopping=stopping,
+        )
+        self._worker = Worker(
+            self.driver,
+            Assignment(
+                mode=mode,
+                config_hash=loaded.hash,
+                canonical=loaded.canonical,
+                version=__version__,
+                loop=loop,
+                open_new=open_new,
+            ),
+            wishes=_wishes(loaded, signals),
+            new_cycle_id=new_cycle_id,
+            rules_under=self._rules_under,
+        )
+
+    def _rules_under(self, config_hash: str) -> Rules | None:
+        """The rules an open cycle began under; a blacklist of today acts at once all the same."""
+        canonical = self.journal.config(config_hash)
+        if canonical is None:
+            return None
+        own = rules_of(config_from_canonical(canonical))
+        return replace(own, blacklist=own.blacklist | self.driver.rules.blacklist)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles brought to their end so far."""
+        return self._worker.cycles
+
+    def run(self) -> Ending:
+        """See :meth:`oms.engine.worker.Worker.run`."""
+        return self._worker.run()
+
+    def close(self) -> None:
+        """Give back the lease and let go of every file; a failure of one keeps none of the others open."""
+        try:
+            self.journal.close()
+        finally:
+            self._hands.close()
+            self.inbox.close()
+            self.broker.close()
+
+
+def _wishes(loaded: LoadedConfig, signals: Callable[[], Signals] | None) -> Callable[[Driver], Signals]:
+    """Where the wishes of a cycle come from: what the caller hands over, else the screen."""
+    if signals is not None:
+        return lambda _: signals()
+    universe, rules = universe_of(loaded), selection_rules_of(loaded.config)
+    return lambda driver: choose(driver, universe, rules, loaded.hash)
