@@ -1,0 +1,260 @@
+"""An account's state from its shadow and the facts of its last cycle only, however long the journal is.
+
+It must be the same state that a fold of every fact gives; ``journal verify`` and the tests compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, literal_column, select
+
+from oms.errors import DamagedError
+from oms.journal import tables
+from oms.journal.chain import genesis
+from oms.journal.codec import decode
+from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS, ORDERS
+from oms.model.cycle import Cycle, ImpossibleFact
+from oms.model.detail import HaltScope
+from oms.model.event import (
+    AccountOpened,
+    AttentionRaised,
+    CycleEvent,
+    CycleOpened,
+    FundsObserved,
+    Halted,
+    Recorded,
+    Selected,
+)
+from oms.model.order import Order
+from oms.model.state import AccountState
+
+_STORED = (
+    tables.events.c.seq,
+    tables.events.c.at,
+    tables.events.c.cycle_id,
+    tables.events.c.cl_ord_id,
+    tables.events.c.symbol,
+    tables.events.c.kind,
+    tables.events.c.data,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a chain, and the last end that a barrier covered."""
+
+    seq: int
+    hash: bytes
+    barrier_seq: int
+    barrier_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A state with what the writer needs besides it."""
+
+    state: AccountState
+    head: Head
+    opened_seq: int
+    """Row at which the state's cycle opened; 0 without one."""
+
+
+def load(connection: Connection, account: str) -> Loaded:
+    """The account as its journal has it.
+
+    Raises:
+        DamagedError: the journal's parts contradict each other.
+    """
+    state = AccountState(account)
+    head = read_head(connection, account)
+    state.seq = head.seq
+    try:
+        _load_account(connection, state)
+        opened_seq = _load_cycle(connection, state)
+        _load_parked(connection, state, opened_seq)
+    except (ImpossibleFact, ValueError) as error:
+        raise DamagedError(f"the journal of {account} does not add up: {error}; run `journal verify`") from error
+    _load_lists(connection, state)
+    return Loaded(state=state, head=head, opened_seq=opened_seq)
+
+
+def read_head(connection: Connection, account: str) -> Head:
+    """The end of the chain, checked against its last row."""
+    events, heads = tables.events, tables.heads
+    last = connection.execute(
+        select(events.c.seq, events.c.hash).where(events.c.account == account).order_by(events.c.seq.desc()).limit(1)
+    ).first()
+    found = connection.execute(select(heads).where(heads.c.account == account)).first()
+    start = (0, genesis(account))
+    seq, link = start if last is None else (last.seq, last.hash)
+    if found is None:
+        if last is not None:
+            raise DamagedError(f"the journal of {account} has {seq} rows and no head; run `journal verify`")
+        return Head(seq=0, hash=start[1], barrier_seq=0, barrier_hash=start[1])
+    if (found.seq, found.hash) != (seq, link):
+        raise DamagedError(
+            f"the journal of {account} ends at row {seq}, but its head says {found.seq}: rows were cut or added "
+            "by hand; run `journal verify`, then restore a backup"
+        )
+    return Head(seq=seq, hash=link, barrier_seq=found.barrier_seq, barrier_hash=found.barrier_hash)
+
+
+def find_order(connection: Connection, account: str, order_no: str) -> Order | None:
+    """An order of any age by the number the broker reserved."""
+    orders = tables.orders
+    row = connection.execute(select(orders).where(orders.c.account == account, orders.c.order_no == order_no)).first()
+    return None if row is None else _whole_order(connection, row)
+
+
+def recall_order(connection: Connection, cl_ord_id: str) -> Order | None:
+    """An order of any age by our own key."""
+    orders = tables.orders
+    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id)).first()
+    return None if row is None else _whole_order(connection, row)
+
+
+def _whole_order(connection: Connection, row: Row[Any]) -> Order:
+    """An order with its executions, which the table of fills holds."""
+    order = ORDERS.value(row._mapping)
+    if not order.cum_qty:
+        return order
+    fills = tables.fills
+    statement = select(fills.c.exec_id).where(fills.c.cl_ord_id == order.cl_ord_id).order_by(fills.c.seq)
+    return replace(order, exec_ids=tuple(connection.execute(statement).scalars()))
+
+
+def last_version(connection: Connection, cycle_id: str) -> int:
+    """Version of the newest fact of a cycle; 0 where it has none."""
+    events = tables.events
+    statement = select(events.c.version).where(events.c.cycle_id == cycle_id).order_by(events.c.version.desc()).limit(1)
+    return connection.execute(statement).scalar() or 0
+
+
+def recorded(row: Row[Any]) -> Recorded:
+    """The fact that a stored row holds, with its place."""
+    event = decode(row.kind, row.data, row.cycle_id, row.cl_ord_id, row.symbol)
+    return Recorded(seq=row.seq, at=row.at, event=event)
+
+
+def facts_of_cycle(connection: Connection, cycle_id: str) -> Iterator[Recorded]:
+    """Every fact of one cycle, in order."""
+    events = tables.events
+    rows = connection.execute(select(*_STORED).where(events.c.cycle_id == cycle_id).order_by(events.c.version))
+    return (recorded(row) for row in rows)
+
+
+def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | None:
+    """The newest fact of a kind that is indexed by name (``tables.WATCHED_KINDS``)."""
+    events = tables.events
+    row = connection.execute(
+        select(*_STORED)
+        # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
+        .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else recorded(row)
+
+
+def _load_account(connection: Connection, state: AccountState) -> None:
+    account = connection.execute(select(tables.accounts).where(tables.accounts.c.account == state.account)).first()
+    if account is None:
+        return
+    state.cash = account.cash
+    state.trading_day = account.trading_day
+    state.trades_today = account.trades_today
+    state.realised_today = account.realised_today
+    state.inbox_id = account.inbox_id
+    state.attention = account.attention
+    if account.halt_scope is not None:
+        state.halt = Halted(
+            scope=HaltScope(account.halt_scope),
+            reason=account.halt_reason,
+            author=account.halt_author,
+            inbox_id=account.halt_inbox_id,
+        )
+    first = connection.execute(
+        select(*_STORED).where(tables.events.c.account == state.account, tables.events.c.seq == 1)
+    ).first()
+    if first is not None:
+        opened = recorded(first).event
+        state.opened = opened if isinstance(opened, AccountOpened) else None
+
+
+def _load_cycle(connection: Connection, state: AccountState) -> int:
+    cycles = tables.cycles
+    last = connection.execute(
+        select(cycles.c.cycle_id, cycles.c.opened_seq, cycles.c.version)
+        .where(cycles.c.account == state.account)
+        .order_by(cycles.c.opened_seq.desc())
+        .limit(1)
+    ).first()
+    if last is None:
+        return 0
+    state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id))
+    if state.cycle is None or state.cycle.version != last.version:
+        raise DamagedError(f"cycle {last.cycle_id} lacks some of its {last.version} facts; run `journal verify`")
+    opened_seq: int = last.opened_seq
+    return opened_seq
+
+
+def fold_cycle(facts: Iterator[Recorded]) -> Cycle | None:
+    """One cycle from its own facts; None where there are none.
+
+    Raises:
+        ImpossibleFact: the facts are not those of one cycle in their order.
+    """
+    cycle: Cycle | None = None
+    for fact in facts:
+        event = fact.event
+        if isinstance(event, CycleOpened):
+            cycle = Cycle(event, fact.at)
+        elif cycle is None:
+            raise ImpossibleFact(f"row {fact.seq} is a {event.kind} before its cycle opened")
+        elif isinstance(event, AttentionRaised):
+            cycle.version += 1
+        elif isinstance(event, CycleEvent | FundsObserved):
+            cycle.apply(event, fact.at)
+    return cycle
+
+
+def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:
+    orders, events = tables.orders, tables.events
+    current = "" if state.cycle is None else state.cycle.cycle_id
+    unclosed = select(orders).where(
+        orders.c.account == state.account,
+        orders.c.phase != literal_column("'CLOSED'"),
+        orders.c.cycle_id != current,
+    ).order_by(literal_column("orders.rowid"))
+    for row in connection.execute(unclosed).all():
+        order = _whole_order(connection, row)
+        state.parked[order.cl_ord_id] = order
+    touched = select(events.c.cl_ord_id).distinct().where(
+        events.c.account == state.account,
+        events.c.seq > opened_seq,
+        events.c.cl_ord_id.is_not(None),
+        events.c.cycle_id != current,
+        events.c.kind != AttentionRaised.kind,
+    )
+    for cl_ord_id in connection.execute(touched).scalars().all():
+        found = recall_order(connection, cl_ord_id)
+        if found is not None:
+            state.parked[cl_ord_id] = found
+
+
+def _load_lists(connection: Connection, state: AccountState) -> None:
+    account = state.account
+    for row in connection.execute(select(tables.holdings).where(tables.holdings.c.account == account)):
+        state.holdings[row.symbol] = HOLDINGS.value(row._mapping)
+    for row in connection.execute(select(tables.blacklist).where(tables.blacklist.c.account == account)):
+        state.blacklist[row.symbol] = BLACKLIST.value(row._mapping)
+    for row in connection.execute(select(tables.frozen).where(tables.frozen.c.account == account)):
+        state.frozen[row.symbol] = row.reason
+    for row in connection.execute(select(tables.external_orders).where(tables.external_orders.c.account == account)):
+        state.external[row.order_id] = EXTERNAL.value(row._mapping)
+    selected = last_of_kind(connection, account, Selected.kind)
+    if selected is not None and isinstance(selected.event, Selected):
+        state.last_selected = selected.event

@@ -1,0 +1,106 @@
+"""The schema a database has against the one this release needs: made, found right, moved up, or refused.
+
+Alembic is imported only where something must be made or moved: a database that carries ``SCHEMA_REVISION`` is used
+as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from oms.errors import DamagedError
+from oms.journal.connection import driver
+from oms.journal.tables import APPLICATION_ID, SCHEMA_REVISION, TRIGGERS, create_all, metadata
+
+
+class Found(Enum):
+    """What a database turned out to be."""
+
+    EMPTY = "empty"
+    CURRENT = "current"
+    OLDER = "older"
+
+
+def examine(connection: Connection, where: object) -> Found:
+    """What this database is.
+
+    Raises:
+        DamagedError: it belongs to another program, was made by a newer release, or is half migrated.
+    """
+    raw = driver(connection)
+    names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
+    mark = raw.execute("PRAGMA application_id").fetchone()[0]
+    if not names and mark in (0, APPLICATION_ID):
+        return Found.EMPTY
+    if mark != APPLICATION_ID:
+        raise DamagedError(f"{where} is the database of another program; name another file in journal.url")
+    revision = _revision(raw, names, where)
+    if revision == SCHEMA_REVISION:
+        _refuse_missing_parts(names, where)
+        return Found.CURRENT
+    if revision in _known_revisions():
+        return Found.OLDER
+    raise DamagedError(
+        f"{where} was made by a newer release (schema {revision}; this one knows up to {SCHEMA_REVISION}): "
+        "install that release again, or restore a backup made before the update"
+    )
+
+
+def _revision(raw: sqlite3.Connection, names: set[str], where: object) -> str:
+    stamps = [r for (r,) in raw.execute("SELECT version_num FROM alembic_version")] if "alembic_version" in names else []
+    if len(stamps) != 1:
+        raise DamagedError(f"{where} is half migrated: it carries {len(stamps)} schema stamps instead of one; restore a backup")
+    return str(stamps[0])
+
+
+def _refuse_missing_parts(names: set[str], where: object) -> None:
+    needed = {*metadata.tables, *TRIGGERS, *(str(i.name) for t in metadata.tables.values() for i in t.indexes)}
+    missing = sorted(needed - names)
+    if missing:
+        raise DamagedError(
+            f"{where} is half migrated or was changed by hand: {', '.join(missing)} missing; restore a backup"
+        )
+
+
+def _known_revisions() -> frozenset[str]:
+    from oms.journal.migration import revisions
+
+    return revisions()
+
+
+def make(connection: Connection, *, in_memory: bool) -> None:
+    """Make every table in an empty database."""
+    if in_memory:
+        create_all(connection)
+        return
+    from oms.journal.migration import upgrade
+
+    upgrade(connection)
+
+
+def move_up(connection: Connection, path: Path, now: datetime) -> Path:
+    """Migrate an older database, after a copy of it was put beside it; returns the copy's place."""
+    from oms.journal.migration import upgrade
+
+    raw = driver(connection)
+    stamp = raw.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    copy = path.with_name(f"{path.name}.{stamp}.{now:%Y%m%dT%H%M%S}.bak")
+    raw.execute("VACUUM INTO ?", (str(copy),))
+    copy.chmod(0o600)
+    upgrade(connection)
+    return copy
+
+
+def differences(connection: Connection) -> list[str]:
+    """Tables that are there and should not be, or the other way round; for ``doctor``."""
+    there = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return sorted(there ^ set(metadata.tables))
+
+
+def stamp_of(connection: Connection) -> str:
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
