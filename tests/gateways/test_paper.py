@@ -51,10 +51,9 @@ class PaperStage(Stage):
         return self.clock.now()
 
     def pass_time(self) -> None:
-        self.broker.orders(self.now())
-        self.clock.advance(10 * SECOND)
-        self.broker.orders(self.now())
-        self.clock.advance(10 * SECOND)
+        for _ in range(2):  # the second part of an order trades, then its proceeds settle and all of it shows
+            self.paper.orders(self.now())
+            self.clock.advance(10 * SECOND)
 
     def quote(self, symbol: str, price: Decimal) -> None:
         self.market.prices[symbol] = price
@@ -381,7 +380,7 @@ class TestBookOnDisk:
         before = stage.shown(request)
         funds = stage.broker.funds()
         stage.broker.close()
-        stage.broker = stage.open(cash=Decimal(5), positions={"BBB": 7})
+        stage.paper = stage.broker = stage.open(cash=Decimal(5), positions={"BBB": 7})
         assert stage.shown(request) == before
         assert stage.broker.funds().cash == funds.cash
         assert stage.broker.positions() == []
@@ -464,7 +463,7 @@ class TestBookOnDisk:
     def test_closed_broker_answers_nothing(self, stage: PaperStage) -> None:
         """A closed broker answers reads with BrokerUnavailable and takes no order."""
         request = stage.resting_buy()
-        stage.broker.close()
+        stage.close()
         with pytest.raises(BrokerUnavailable):
             stage.broker.funds()
         with pytest.raises(NotSent):

@@ -100,4 +100,6 @@ CREATE TRIGGER log_keeps_rows BEFORE DELETE ON log
 BEGIN SELECT RAISE(ABORT, 'the broker''s log is append-only'); END;
 CREATE TRIGGER log_keeps_words BEFORE UPDATE ON log
 BEGIN SELECT RAISE(ABORT, 'the broker''s log is append-only'); END;
+CREATE TRIGGER log_keeps_places BEFORE INSERT ON log WHEN NEW.id IN (SELECT id FROM log)
+BEGIN SELECT RAISE(ABORT, 'the broker''s log is append-only'); END;
 """
