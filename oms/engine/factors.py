@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
@@ -55,17 +55,17 @@ class PriceTable:
         import pandas as pd
 
         self.symbols = sorted(history)
-        used = {symbol: history[symbol][-(YEAR + 1) :] for symbol in self.symbols}
-        self._counts = [len(bars) for bars in used.values()]
+        used = [history[symbol][-(YEAR + 1) :] for symbol in self.symbols]
+        self._counts = [len(bars) for bars in used]
         rows = max(self._counts, default=0)
 
-        def table(value: Callable[[Bar], float]) -> pd.DataFrame:
-            padded = {symbol: [math.nan] * (rows - len(bars)) + [*map(value, bars)] for symbol, bars in used.items()}
-            return pd.DataFrame(padded, dtype="float64")
+        def table(columns: list[list[float]]) -> pd.DataFrame:
+            padded = [[math.nan] * (rows - len(column)) + column for column in columns]
+            return pd.DataFrame(dict(zip(self.symbols, padded, strict=True)), dtype="float64")
 
-        self._closes = table(lambda bar: float(bar.close))
-        self._volumes = table(lambda bar: bar.volume)
-        self.digest = self._hash(table(lambda bar: bar.day.toordinal()))
+        self._closes = table([[float(bar.close) for bar in bars] for bars in used])
+        self._volumes = table([[bar.volume for bar in bars] for bars in used])
+        self.digest = self._hash(table([[bar.day.toordinal() for bar in bars] for bars in used]))
         """SHA-256 of every symbol, day, close in ten-thousandths and volume in the table, in hex."""
 
     def lookbacks(self) -> dict[str, int]:

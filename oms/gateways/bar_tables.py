@@ -113,4 +113,12 @@ def _read_lines(path: Path) -> list[str]:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
-    return [",".join(cells) for cells in csv.reader(lines)] if '"' in text else lines
+    return _without_quotes(path, lines) if '"' in text else lines
+
+
+def _without_quotes(path: Path, lines: list[str]) -> list[str]:
+    # A comma inside quotes becomes an underline, which no number may hold: "1,000" is refused and not read as 1.
+    try:
+        return [",".join(cell.replace(",", "_") for cell in cells) for cells in csv.reader(lines)]
+    except csv.Error as exc:
+        raise UsageError(f"{path}: is no CSV text: {exc}") from exc

@@ -134,9 +134,11 @@ def _cells(table: Table, number: int) -> Sequence[str]:
     cells = line.split(",")
     if len(cells) <= table.width:
         raise ValueError(f"{shown(line)} has too few columns")
-    if not line.isascii() or "_" in line:
+    picked = table.pick(cells)
+    # Decimal() would read 1_000 and the digits of every script; a table of prices means something else by them.
+    if "_" in (together := "".join(picked)) or not together.isascii():
         raise ValueError(f"{shown(line)} holds characters that stand in no number")
-    return table.pick(cells)
+    return picked
 
 
 def _read_bar(day: date, cells: Sequence[str], unit: int) -> Bar:

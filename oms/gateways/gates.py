@@ -6,6 +6,7 @@ makes its symbol unusable for that day. Each refusal is a sentence that begins w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -61,7 +62,7 @@ def history_problem(bars: Sequence[Bar], sessions: Sequence[date]) -> str | None
         return "missing: there are no believable bars"
     if bars[-1].day != sessions[-1]:
         return f"stale: the last believable bar is of {bars[-1].day}, not of {sessions[-1]}"
-    expected = sum(1 for day in sessions if day >= bars[0].day)
+    expected = len(sessions) - bisect_left(sessions, bars[0].day)
     if (lost := expected - len(bars)) > GAP_BOUND * expected:
         return f"gaps: {lost} of {expected} trading days have no believable bar"
     for before, after in pairwise(bars):

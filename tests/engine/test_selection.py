@@ -111,15 +111,29 @@ def test_all_equal(count: int) -> None:
     assert [score.symbol for score in result.scores] == [f"S{at}" for at in range(count)]
 
 
-def test_bar_after_the_day() -> None:
-    """Through the replay, a row after the day changes neither scores nor hash."""
-    market = ReplayMarket("sp500-2010")
-    market.enter(None, market.days[0])
-    first = screen(market.bars(["GE", "ORCL", "CAT"]), ["GE", "ORCL", "CAT"], RULES)
-    market.enter(None, market.days[1])
-    assert screen(market.bars(["GE", "ORCL", "CAT"]), ["GE", "ORCL", "CAT"], RULES).bars_hash != first.bars_hash
-    market.enter(None, market.days[0])
-    assert screen(market.bars(["GE", "ORCL", "CAT"]), ["GE", "ORCL", "CAT"], RULES) == first
+@quick
+@given(walks=walks)
+def test_bar_after_the_day(tmp_path_factory: pytest.TempPathFactory, walks: list[list[Decimal]]) -> None:
+    """Through the replay, rows of the day itself and of later days change nothing in the screen."""
+    symbols = [f"S{at}" for at in range(len(walks))]
+    folder = tmp_path_factory.mktemp("bars")
+    results = []
+    for later in (1, 10):
+        for symbol, walk in zip(symbols, walks, strict=True):
+            seen = bars([*walk, *[walk[-1] * later] * later])
+            days = [date(2020, 1, 1) + timedelta(days=at) for at in range(len(seen))]
+            lines = [
+                f"{day},{bar.open},{bar.high},{bar.low},{bar.close},{VOLUME}"
+                for day, bar in zip(days, seen, strict=True)
+            ]
+            (folder / f"{symbol}.csv").write_text(
+                "\n".join(["Date,Open,High,Low,Close,Volume", *lines]), encoding="utf-8"
+            )
+        market = ReplayMarket(folder)
+        market.enter(None, date(2020, 1, 1) + timedelta(days=len(walks[0])))
+        results.append(screen(market.bars(symbols), symbols, RULES))
+    assert results[0] == results[1]
+    assert results[0].scores[0].score is not None
 
 
 def test_ranking() -> None:

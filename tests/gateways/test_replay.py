@@ -93,6 +93,41 @@ def test_open_day_comes_back(real_year: ReplayMarket) -> None:
     assert session.day == date(2010, 3, 2)
 
 
+@pytest.mark.parametrize(
+    ("last_day", "open_day", "entered"),
+    [
+        (date(2009, 8, 21), None, date(2010, 2, 25)),
+        (date(2010, 3, 6), None, date(2010, 3, 8)),
+        (None, date(2010, 3, 6), date(2010, 3, 8)),
+        (None, date(2009, 9, 1), date(2009, 9, 1)),
+        (date(2010, 8, 20), None, None),
+        (None, date(2011, 1, 3), None),
+    ],
+)
+def test_days_that_the_data_does_not_have(
+    real_year: ReplayMarket, last_day: date | None, open_day: date | None, entered: date | None
+) -> None:
+    """A day without trading stands for the next one that has some, and none follows the last."""
+    session = real_year.enter(last_day, open_day)
+    assert (session.day if session else None) == entered
+
+
+def test_first_day_of_all_has_no_history(tmp_path: Path) -> None:
+    """On the very first day of the data every symbol is without history, and that is said."""
+    market = replay(tmp_path, *rows("AA", ["10", "10"]))
+    market.enter(None, FIRST_DAY)
+    answer = market.bars(["AA"])
+    assert answer.as_of < FIRST_DAY
+    assert answer.problems == {"AA": "missing: no trading day lies before this one"}
+
+
+def test_flash_crash(real_year: ReplayMarket) -> None:
+    """The flash crash is in the day's range, and a calm open is still quoted: it happened."""
+    real_year.enter(None, date(2010, 5, 6))
+    assert real_year.day_range("PG") == (Decimal("39.37"), Decimal("62.67"))
+    assert real_year.quotes(["PG"])["PG"].last == Decimal("61.91")
+
+
 def test_hours_follow_daylight_saving(real_year: ReplayMarket) -> None:
     """The open is 09:30 in New York, in winter and in summer."""
     winter, summer = (real_year.enter(None, day) for day in (date(2010, 3, 12), date(2010, 3, 15)))
@@ -249,6 +284,19 @@ def test_quoted_cells(tmp_path: Path) -> None:
     market = replay(tmp_path, *quoted)
     market.enter(None, None)
     assert market.quotes(["AA"])["AA"].last == 11
+
+
+def test_comma_inside_quotes(tmp_path: Path) -> None:
+    """A number with separators is refused and not read as a smaller one; a comma in another column is no harm."""
+    days = weekdays(3)
+    lines = [
+        f'"Alcoa, Inc.",{day},AA,10,10,10,10,{volume}' for day, volume in zip(days, (1, 2, '"1,000"'), strict=True)
+    ]
+    market = replay(tmp_path, *lines, header=f"Name,{HEADER}")
+    market.enter(None, days[2])
+    assert market.quotes(["AA"]) == {}
+    assert [row.place for row in market.left_out(["AA"])] == ["bars.csv:4"]
+    assert [bar.volume for bar in market.bars(["AA"]).bars["AA"]] == [1, 2]
 
 
 @pytest.mark.parametrize(
