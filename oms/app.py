@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from oms import __version__
 from oms.config import Config, LoadedConfig, config_from_canonical
-from oms.engine.choosing import choose
+from oms.engine.choosing import choose, screened, wishes_of
 from oms.engine.driver import Driver, Ending, Settings
+from oms.engine.forecast import Forecast, Sight, forecast
 from oms.engine.selection import SelectionRules
 from oms.engine.worker import Assignment, Worker
 from oms.errors import UsageError
@@ -19,11 +21,14 @@ from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.journal.connection import reader_engine
 from oms.journal.inbox import Inbox
+from oms.journal.loading import load
 from oms.journal.store import open_journal
 from oms.model.order import OrdType
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
+from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
 from oms.ports import Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
@@ -171,6 +176,51 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places)
         fill_delay=paper.fill_delay,
         seed=paper.seed,
     )
+
+
+def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast | None:
+    """What the next cycle would do, without the lease: nothing is journaled and nothing is sent.
+
+    None: no trading day is left. While a cycle is open, the day is that cycle's.
+
+    Raises:
+        BrokerUnavailable: account or prices could not be read.
+    """
+    where, clock = places(loaded), SystemClock()
+    state = read_state(where, loaded.config.account)
+    market = market_of(loaded)
+    session = market.enter(state.trading_day, state.open_cycle.opened.trading_day if state.open_cycle else None)
+    if session is None:
+        return None
+    with closing(broker_of(loaded, market, clock, where)) as broker:
+        positions = {position.symbol: position for position in broker.positions()}
+        held = sorted(symbol for symbol, position in positions.items() if position.qty > 0)
+        rules = rules_of(loaded.config)
+        if signals is None:
+            found = screened(market, universe_of(loaded), held, selection_rules_of(loaded.config))
+            barred = {*rules.blacklist, *state.blacklist, *state.frozen}
+            signals = wishes_of(found, held, barred, selection_rules_of(loaded.config))
+        sight = Sight(
+            now=clock.now(),
+            market_time=market.time(),
+            session=session,
+            funds=broker.funds(),
+            positions=positions,
+            quotes=broker.quotes(sorted({signal.symbol for signal in signals.signals})),
+        )
+        return forecast(state, signals, sight, rules)
+
+
+def read_state(where: Places, account: str) -> AccountState:
+    """What the journal adds up to, read without the lease; the state of a new account where there is none."""
+    if not where.journal.exists():
+        return AccountState(account)
+    engine = reader_engine(where.journal)
+    try:
+        with engine.connect() as connection:
+            return load(connection, account).state
+    finally:
+        engine.dispose()
 
 
 def new_cycle_id() -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from oms.engine.driver import Driver
-from oms.engine.selection import SelectionRules, screen, signals
+from oms.engine.selection import Screen, SelectionRules, screen, signals
 from oms.model.detail import Score
 from oms.model.event import Selected
 from oms.model.order import Side
 from oms.model.signal import Signals
+from oms.ports import Market
 
 
 def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, config_hash: str) -> Signals:
@@ -25,8 +26,7 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
     driver.look(())
     assert driver.seen.positions is not None
     held = sorted(symbol for symbol, position in driver.seen.positions.items() if position.qty > 0)
-    bars = driver.market.bars(sorted({*universe, *held}))
-    found = screen(bars, universe, rules)
+    found = screened(driver.market, universe, held, rules)
     barred = {*driver.rules.blacklist, *driver.state.blacklist, *driver.state.frozen}
     driver.append(
         [
@@ -38,15 +38,20 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
             )
         ]
     )
+    return wishes_of(found, held, barred, rules)
+
+
+def screened(market: Market, universe: Sequence[str], held: Sequence[str], rules: SelectionRules) -> Screen:
+    """The screen over the universe, from the history before the current day."""
+    return screen(market.bars(sorted({*universe, *held})), universe, rules)
+
+
+def wishes_of(found: Screen, held: Sequence[str], barred: Collection[str], rules: SelectionRules) -> Signals:
+    """The wishes of a screen, without buys of barred symbols; the next best take their places."""
     wishes = signals(found, held, replace(rules, top=rules.top + len(barred)))
-    return _without(wishes, barred, rules.top)
-
-
-def _marked(score: Score, barred: set[str]) -> Score:
-    return replace(score, excluded_by="blacklist") if score.symbol in barred and score.excluded_by is None else score
-
-
-def _without(wishes: Signals, barred: set[str], top: int) -> Signals:
-    sells = wishes.of(Side.SELL)
     buys = [signal for signal in wishes.of(Side.BUY) if signal.symbol not in barred]
-    return replace(wishes, signals=(*sells, *buys[:top]))
+    return replace(wishes, signals=(*wishes.of(Side.SELL), *buys[: rules.top]))
+
+
+def _marked(score: Score, barred: Collection[str]) -> Score:
+    return replace(score, excluded_by="blacklist") if score.symbol in barred and score.excluded_by is None else score

@@ -434,7 +434,8 @@ class Driver:
         return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
 
     def _saw_orders(self, read: OrdersRead) -> None:
-        ours = {order.order_no for order in self.state.orders}
-        strangers = [r.order_no for r in read.orders if r.order_no is not None and r.order_no not in ours]
-        known = frozenset(number for number in strangers if self.journal.find_order(number) is not None)
-        self.seen = replace(self.seen, read=read, known=known)
+        # Those in memory now as well: a cycle that opens before the facts are drawn sends them out of memory.
+        known = {order.order_no for order in self.state.orders if order.order_no is not None}
+        strangers = [r.order_no for r in read.orders if r.order_no is not None and r.order_no not in known]
+        known |= {number for number in strangers if self.journal.find_order(number) is not None}
+        self.seen = replace(self.seen, read=read, known=frozenset(known))

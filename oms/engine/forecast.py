@@ -1,0 +1,93 @@
+"""What the next cycle would do: the same plan and the same revalidation, on today's account, sending nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from oms.model.account import Funds, Position, Quote, Session
+from oms.model.detail import Intent, RevalidationInputs, Validated
+from oms.model.liquidity import budget, committed_to, cost_ceiling, reserved_for, revalidate, spendable
+from oms.model.order import ZERO
+from oms.model.plan import Market, Plan, make_plan
+from oms.model.rules import Rules
+from oms.model.signal import Signals
+from oms.model.state import AccountState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One reading of account and market, made for a forecast."""
+
+    now: datetime
+    market_time: datetime
+    session: Session
+    funds: Funds
+    positions: dict[str, Position]
+    quotes: dict[str, Quote]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """A cycle that was only thought."""
+
+    day: Session
+    sells: tuple[Intent, ...]
+    buys: tuple[tuple[Intent, Validated], ...]
+    expected: Decimal
+    """Spendable once every sell has filled at its limit."""
+    budget: Decimal
+
+
+def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) -> Forecast:
+    """The next cycle as the rules make it now, with every sell filled at its limit.
+
+    Raises:
+        NotFinite: the broker's funds are not finite numbers.
+    """
+    market = Market(funds=sight.funds, positions=sight.positions, quotes=sight.quotes)
+    plan = make_plan(signals, market, state.orders, rules, state.account, "plan")
+    inputs = _inputs(state, plan, sight, rules)
+    answers = revalidate(plan.buys, inputs, rules)
+    return Forecast(
+        day=sight.session,
+        sells=plan.sells,
+        buys=tuple(zip(plan.buys, answers, strict=True)),
+        expected=inputs.spendable,
+        budget=budget(inputs, rules),
+    )
+
+
+def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> RevalidationInputs:
+    bought = {buy.symbol for buy in plan.buys}
+    new_day = sight.session.day != state.trading_day
+    trades = len([sell for sell in plan.sells if sell.rule is None]) + (0 if new_day else state.trades_today)
+    return RevalidationInputs(
+        funds=sight.funds,
+        spendable=spendable(sight.funds, rules.funds) + _proceeds(plan.sells, rules),
+        reserved=reserved_for(state.orders, rules.fee_allowance),
+        quotes=tuple(sight.quotes[symbol] for symbol in sorted(bought) if symbol in sight.quotes),
+        market_time=sight.market_time,
+        held=tuple(sight.positions[symbol] for symbol in sorted(bought) if symbol in sight.positions),
+        committed=tuple(sorted(committed_to(state.orders).items())),
+        barred=tuple(_barred(state, sorted(bought), rules)),
+        trades_today=trades,
+        loss_today=ZERO if new_day else max(-state.realised_today, ZERO),
+        blocked_by="halted" if state.halt is not None else None,
+    )
+
+
+def _proceeds(sells: Sequence[Intent], rules: Rules) -> Decimal:
+    """What the sells bring at their limits, less the same allowance for fees as buys have."""
+    going = [sell for sell in sells if sell.rule is None]
+    value = sum((sell.quantity * sell.worst_px for sell in going), ZERO)
+    fees = sum((cost_ceiling(sell.quantity, sell.worst_px, rules.fee_allowance) for sell in going), ZERO) - value
+    return value - fees
+
+
+def _barred(state: AccountState, symbols: Sequence[str], rules: Rules) -> list[tuple[str, str]]:
+    listed = {symbol: "blacklist" for symbol in symbols if symbol in rules.blacklist or symbol in state.blacklist}
+    frozen = {symbol: "symbol_frozen" for symbol in symbols if symbol in state.frozen}
+    return sorted({**frozen, **listed}.items())
