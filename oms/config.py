@@ -28,7 +28,7 @@ from oms.configuration.scalars import has_password
 from oms.configuration.schema import Config
 from oms.errors import DamagedError, UsageError
 from oms.inputfile import decode, others_may_write, read_bytes
-from oms.model.foreign import shown
+from oms.model.foreign import printable
 
 __all__ = ["Config", "LoadedConfig", "config_from_canonical", "load_config"]
 
@@ -139,13 +139,13 @@ def _default_file() -> Path | None:
 
 
 def _read(file: Path) -> Document:
-    name = shown(str(file))[1:-1]
+    name = printable(str(file))
     try:
         text = decode(read_bytes(file, MOST_BYTES, "the configuration"), name)
     except UsageError as error:
         raise UsageError(f"{error}; nothing was done") from None
     document = parse_document(text, name)
-    if document.root is None:
+    if document.root is None and not document.problems:
         raise UsageError(
             f"{name}:1:1: the configuration is empty; write at least one key, such as mode: paper, "
             "or remove the file to use the defaults; nothing was done"
@@ -155,7 +155,7 @@ def _read(file: Path) -> Document:
 
 def _warnings(file: Path | None) -> tuple[str, ...]:
     if file is not None and others_may_write(file):
-        return (f"{shown(str(file))} can be changed by every user of this machine: chmod o-w it",)
+        return (f"{printable(str(file))} can be changed by every user of this machine: chmod o-w it",)
     return ()
 
 

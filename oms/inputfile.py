@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from oms.errors import UsageError
-from oms.model.foreign import shown
+from oms.model.foreign import printable, shown
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -19,31 +19,33 @@ def read_bytes(path: Path, most: int, what: str) -> bytes:
     Raises UsageError, with ``what`` the file is for, where it is missing, unreadable, a folder, a pipe or a device, too
     large, or changes while it is read. A pipe is not waited for.
     """
-    name = shown(str(path))
+    name = printable(str(path))
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise UsageError(f"{what} {name} does not exist") from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, what, error) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise UsageError(f"{what} {name} is {_kind(before.st_mode)}; expected a regular file")
-            if before.st_size > most:
-                raise UsageError(f"{what} {name} has {before.st_size:,} bytes; expected at most {most:,}")
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise UsageError(f"{what} {name} is {_kind(before.st_mode)}; expected a regular file")
+        if before.st_size > most:
+            raise UsageError(f"{what} {name} has {before.st_size:,} bytes; expected at most {most:,}")
+        with open(descriptor, "rb", closefd=False) as stream:
             data = stream.read(most + 1)
-            after = os.fstat(descriptor)
-        except OSError as error:
-            raise _unreadable(path, what, error) from None
+        after = os.fstat(descriptor)
+    except OSError as error:
+        raise _unreadable(path, what, error) from None
+    finally:
+        os.close(descriptor)
     if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
         raise UsageError(f"{what} {name} changed while it was read; nothing was done, try again when it is written")
     return data
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> UsageError:
-    name = shown(str(path))
+    name = printable(str(path))
     # Windows refuses to open a folder with the same error as a forbidden file.
     if isinstance(error, (IsADirectoryError, PermissionError)) and path.is_dir():
         return UsageError(f"{what} {name} is a folder; expected a regular file")

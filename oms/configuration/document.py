@@ -12,7 +12,7 @@ from typing import Any
 
 from oms.configuration.problems import Place, Problem, refuse
 from oms.configuration.scalars import PlainText
-from oms.model.foreign import shown
+from oms.model.foreign import printable, shown
 
 MOST_DEPTH = 12
 MOST_NODES = 20_000
@@ -70,7 +70,7 @@ def parse_document(text: str, source: str) -> Document:
 
 
 def _plain(sentence: str) -> str:
-    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in sentence.replace("\n", " "))[:200]
+    return printable(sentence.replace("\n", " "))[:200]
 
 
 class _Reader:

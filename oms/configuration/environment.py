@@ -14,7 +14,7 @@ from oms.configuration.document import parse_document
 from oms.configuration.keys import Path, leaves, nearest, sections
 from oms.configuration.problems import Place, Problem
 from oms.errors import UsageError
-from oms.model.foreign import shown
+from oms.model.foreign import printable
 
 PREFIX = "OMS_"
 RESERVED = {
@@ -33,7 +33,7 @@ def from_environment(env: Mapping[str, str]) -> tuple[dict[Path, tuple[Any, Plac
     values: dict[Path, tuple[Any, Place]] = {}
     problems: list[Problem] = []
     for name in sorted(name for name in env if name.startswith(PREFIX)):
-        place = Place(source=f"environment {shown(name)[1:-1]}")
+        place = Place(source=f"environment {printable(name)[:100]}")
         if path := known.get(name):
             try:
                 values[path] = (_value(path, env[name], place.source), place)

@@ -97,7 +97,9 @@ def _expected(entry: ErrorDetails, field: FieldInfo | None) -> str:
         return str(context["error"])
     if kind in _BOUNDS:
         word, name = _BOUNDS[kind]
-        return f"{word} {_bound(context[name], field)}{_about(field)}"
+        # pydantic words a bound in its own way ("1 second"); the schema has the value itself.
+        schema = (getattr(item, name) for item in (field.metadata if field else ()) if hasattr(item, name))
+        return f"{word} {_bound(next(schema, context[name]), field)}{_about(field)}"
     if kind == "literal_error":
         return str(context["expected"]).replace("'", "")
     if kind == "string_too_long":

@@ -64,7 +64,7 @@ class JournalConfig(Section):
     """Where the memory lies."""
 
     url: DatabaseUrl = Field(
-        "sqlite:///var/oms.db",
+        default="sqlite:///var/oms.db",
         description="database of the journal: sqlite:/// and a path relative to this file, or postgresql+psycopg://",
     )
 
@@ -72,41 +72,49 @@ class JournalConfig(Section):
 class PaperConfig(Section):
     """The paper broker: a durable exchange on this machine."""
 
-    file: Word = Field("var/paper.db", description="path of the paper broker's own database")
-    cash: Number = Field(Decimal(20_000), ge=0, le=1_000_000_000, description="money at the first start, in US dollars")
+    file: Word = Field(default="var/paper.db", description="path of the paper broker's own database")
+    cash: Number = Field(
+        default=Decimal(20_000), ge=0, le=1_000_000_000, description="money at the first start, in US dollars"
+    )
     positions: PaperHoldings = Field(
-        Holdings({"C": 900, "AMGN": 80, "GE": 300, "OXY": 60, "CAT": 50}),
+        default=Holdings({"C": 900, "AMGN": 80, "GE": 300, "OXY": 60, "CAT": 50}),
         description="holdings at the first start, symbol to whole shares; enough that a first run shows every phase",
     )
     settle_after: Duration = Field(
-        _seconds(1), ge=_ms(0), le=_seconds(3600), description="time from an accepted order to its fill"
+        default=_seconds(1), ge=_ms(0), le=_seconds(3600), description="time from an accepted order to its fill"
     )
     funds_lag: Duration = Field(
-        _ms(500), ge=_ms(0), le=_seconds(3600), description="how much later than the fill the funds figure moves"
+        default=_ms(500),
+        ge=_ms(0),
+        le=_seconds(3600),
+        description="how much later than the fill the funds figure moves",
     )
     list_lag: Duration = Field(
-        _ms(0), ge=_ms(0), le=_seconds(3600), description="how much later than its acceptance a list shows an order"
+        default=_ms(0),
+        ge=_ms(0),
+        le=_seconds(3600),
+        description="how much later than its acceptance a list shows an order",
     )
     fee_per_share: Number = Field(
-        Decimal("0.005"),
+        default=Decimal("0.005"),
         ge=0,
         le=1,
         description="fee per share in US dollars; bounded, a mistyped fee eats the account",
     )
     slippage: Percent = Field(
-        _percent("0.05"),
+        default=_percent("0.05"),
         ge=0,
         le=_percent("5"),
         description="how much worse than the quote a fill is, within its limit",
     )
     partial_fills: Percent = Field(
-        _percent("20"), ge=0, le=1, description="share of the orders that are filled in two parts"
+        default=_percent("20"), ge=0, le=1, description="share of the orders that are filled in two parts"
     )
     fill_delay: Duration = Field(
-        _ms(200), ge=_ms(0), le=_seconds(3600), description="time from the first part of a fill to the second"
+        default=_ms(200), ge=_ms(0), le=_seconds(3600), description="time from the first part of a fill to the second"
     )
     seed: Integer = Field(
-        1, ge=0, le=2**32 - 1, description="seed of the paper broker's chance; the same seed, the same day"
+        default=1, ge=0, le=2**32 - 1, description="seed of the paper broker's chance; the same seed, the same day"
     )
 
 
@@ -114,17 +122,19 @@ class TigerConfig(Section):
     """Tiger Brokers' OpenAPI."""
 
     properties: Word = Field(
-        "tiger_openapi_config.properties", description="path of the file with account and key; 0600 on POSIX"
+        default="tiger_openapi_config.properties", description="path of the file with account and key; 0600 on POSIX"
     )
-    server_url: WebUrl | None = Field(None, description="another server than the SDK's own; null takes the SDK's")
+    server_url: WebUrl | None = Field(
+        default=None, description="another server than the SDK's own; null takes the SDK's"
+    )
     timeout: Duration = Field(
-        _seconds(15),
+        default=_seconds(15),
         ge=_seconds(1),
         le=_seconds(120),
         description="longest wait for one reply; then the order is in doubt",
     )
     refuses_repeats: Duration | None = Field(
-        None,
+        default=None,
         ge=_seconds(1),
         le=_seconds(86_400),
         description="for how long after a send you claim that the broker refuses the same order number again; "
@@ -136,7 +146,7 @@ class BrokerConfig(Section):
     """Which broker, and what each needs."""
 
     kind: Annotated[Literal["paper", "tiger"], BeforeValidator(read_word)] = Field(
-        "paper", description="paper (on this machine) or tiger (the broker; its paper accounts too)"
+        default="paper", description="paper (on this machine) or tiger (the broker; its paper accounts too)"
     )
     paper: PaperConfig = _defaults(PaperConfig)
     tiger: TigerConfig = _defaults(TigerConfig)
@@ -146,7 +156,7 @@ class ReplayConfig(Section):
     """Market days of the past, played again."""
 
     data: Word = Field(
-        "sp500-2010",
+        default="sp500-2010",
         description="name of a bundled data set, or a CSV file or folder (Date,Symbol,Open,High,Low,Close,Volume)",
     )
 
@@ -154,23 +164,26 @@ class ReplayConfig(Section):
 class YahooConfig(Section):
     """Yahoo Finance."""
 
-    base_url: WebUrl | None = Field(None, description="another server than Yahoo's; null takes Yahoo's")
+    base_url: WebUrl | None = Field(default=None, description="another server than Yahoo's; null takes Yahoo's")
 
 
 class MarketConfig(Section):
     """Where prices and trading hours come from."""
 
     source: Annotated[Literal["replay", "simulated", "yahoo", "tiger"], BeforeValidator(read_word)] = Field(
-        "replay", description="replay, simulated, yahoo or tiger"
+        default="replay", description="replay, simulated, yahoo or tiger"
     )
     exchange: Word = Field(
-        "XNYS", max_length=40, description="any calendar name of exchange_calendars, such as XNYS, XHKG or 24/7"
+        default="XNYS", max_length=40, description="any calendar name of exchange_calendars, such as XNYS, XHKG or 24/7"
     )
     max_quote_age: Duration = Field(
-        _seconds(60), ge=_seconds(1), le=_seconds(3600), description="oldest quote an order may be priced from"
+        default=_seconds(60), ge=_seconds(1), le=_seconds(3600), description="oldest quote an order may be priced from"
     )
     no_buys_before_close: Duration = Field(
-        _seconds(600), ge=_ms(0), le=_seconds(6 * 3600), description="no buy is sent so shortly before the close"
+        default=_seconds(600),
+        ge=_ms(0),
+        le=_seconds(6 * 3600),
+        description="no buy is sent so shortly before the close",
     )
     replay: ReplayConfig = _defaults(ReplayConfig)
     yahoo: YahooConfig = _defaults(YahooConfig)
@@ -179,57 +192,73 @@ class MarketConfig(Section):
 class SelectionConfig(Section):
     """How symbols are scored and chosen."""
 
-    universe: Word = Field("universe.txt", description="path of the list of symbols, one a line")
+    universe: Word = Field(default="universe.txt", description="path of the list of symbols, one a line")
     interval: Duration = Field(
-        _seconds(3600), ge=_seconds(10), le=_seconds(7 * 86_400), description="time from one selection to the next"
+        default=_seconds(3600),
+        ge=_seconds(10),
+        le=_seconds(7 * 86_400),
+        description="time from one selection to the next",
     )
-    top: Integer = Field(10, ge=1, le=100, description="at most so many symbols are bought in one cycle")
-    min_score: Number = Field(Decimal(60), ge=0, le=100, description="lowest score that is bought, of 100")
-    sell_below: Number = Field(Decimal(50), ge=0, le=100, description="a holding that scores less is sold, of 100")
-    min_history: Integer = Field(100, ge=2, le=5000, description="fewest trading days of prices a score may rest on")
+    top: Integer = Field(default=10, ge=1, le=100, description="at most so many symbols are bought in one cycle")
+    min_score: Number = Field(default=Decimal(60), ge=0, le=100, description="lowest score that is bought, of 100")
+    sell_below: Number = Field(
+        default=Decimal(50), ge=0, le=100, description="a holding that scores less is sold, of 100"
+    )
+    min_history: Integer = Field(
+        default=100, ge=2, le=5000, description="fewest trading days of prices a score may rest on"
+    )
 
 
 class ExecutionConfig(Section):
     """How large orders are, at what price, and how fast they go out."""
 
     funds_fraction: Number = Field(
-        MOST_FUNDS,
+        default=MOST_FUNDS,
         gt=0,
         le=MOST_FUNDS,
         description="plain fraction of the spendable funds for buys; ceiling 0.80 in code",
     )
     max_position_value: Number = Field(
-        MOST_PER_POSITION, gt=0, le=MOST_PER_POSITION, description="US dollars in one symbol; ceiling 10000 in code"
+        default=MOST_PER_POSITION,
+        gt=0,
+        le=MOST_PER_POSITION,
+        description="US dollars in one symbol; ceiling 10000 in code",
     )
     min_order_value: Number = Field(
-        Decimal(100),
+        default=Decimal(100),
         ge=0,
         le=MOST_PER_POSITION,
         description="US dollars; a smaller buy is blocked, its fee would eat it",
     )
     order_type: Annotated[Literal["limit", "market"], BeforeValidator(read_word)] = Field(
-        "limit", description="limit (at the collar) or market (no price protection)"
+        default="limit", description="limit (at the collar) or market (no price protection)"
     )
     collar: Percent = Field(
-        _percent("0.5"), ge=_percent("0.01"), le=_percent("10"), description="distance of a limit from the fresh quote"
+        default=_percent("0.5"),
+        ge=_percent("0.01"),
+        le=_percent("10"),
+        description="distance of a limit from the fresh quote",
     )
     fee_allowance: Percent = Field(
-        _percent("0.1"), ge=0, le=_percent("5"), description="part of a buy's value kept free for its fees"
+        default=_percent("0.1"), ge=0, le=_percent("5"), description="part of a buy's value kept free for its fees"
     )
     order_deadline: Duration = Field(
-        _seconds(120), ge=_ms(100), le=_seconds(6 * 3600), description="an order not filled by then is cancelled"
+        default=_seconds(120),
+        ge=_ms(100),
+        le=_seconds(6 * 3600),
+        description="an order not filled by then is cancelled",
     )
     max_in_flight: Integer = Field(
-        8, ge=1, le=64, description="orders on the wire at once; each may be in doubt after a crash"
+        default=8, ge=1, le=64, description="orders on the wire at once; each may be in doubt after a crash"
     )
     messages_per_minute: Integer = Field(
-        600,
+        default=600,
         ge=1,
         le=60_000,
         description="most order messages to the broker in a minute; Tiger's own limit binds as well",
     )
     grace: Duration = Field(
-        _seconds(1),
+        default=_seconds(1),
         ge=_ms(0),
         le=_seconds(60),
         description="a closed order is read once more after this time, for late fills",
@@ -240,32 +269,38 @@ class SettlementConfig(Section):
     """When the money of the sells counts as there."""
 
     funds: Annotated[Literal["cash", "buying_power", "settled_cash"], BeforeValidator(read_word)] = Field(
-        "cash", description="which figure is spent: cash, buying_power (margin) or settled_cash"
+        default="cash", description="which figure is spent: cash, buying_power (margin) or settled_cash"
     )
     poll: Duration = Field(
-        _seconds(1), ge=_ms(10), le=_seconds(60), description="time between two readings of the funds"
+        default=_seconds(1), ge=_ms(10), le=_seconds(60), description="time between two readings of the funds"
     )
     confirm: Duration = Field(
-        _ms(0), ge=_ms(0), le=_seconds(60), description="two equal readings must lie so far apart; for Tiger 2s"
+        default=_ms(0), ge=_ms(0), le=_seconds(60), description="two equal readings must lie so far apart; for Tiger 2s"
     )
     deadline: Duration = Field(
-        _seconds(60),
+        default=_seconds(60),
         ge=_ms(100),
         le=_seconds(6 * 3600),
         description="after it the cycle goes on with the funds that are there",
     )
-    allow_margin: Switch = Field(False, description="true confirms that borrowed money may be spent")
+    allow_margin: Switch = Field(default=False, description="true confirms that borrowed money may be spent")
 
 
 class InDoubtConfig(Section):
     """What happens to an order of which nobody knows whether it reached the broker."""
 
-    reads: Integer = Field(3, ge=1, le=20, description="complete reads of the broker's orders before a decision")
+    reads: Integer = Field(
+        default=3, ge=1, le=20, description="complete reads of the broker's orders before a decision"
+    )
     window: Duration = Field(
-        _seconds(30), ge=_ms(0), le=_seconds(3600), description="the reads span at least this time since the send"
+        default=_seconds(30),
+        ge=_ms(0),
+        le=_seconds(3600),
+        description="the reads span at least this time since the send",
     )
     then: Annotated[Literal["resend", "quarantine", "hold"], BeforeValidator(read_word)] = Field(
-        "resend", description="resend (where repeats are proved to be refused, else quarantine), quarantine or hold"
+        default="resend",
+        description="resend (where repeats are proved to be refused, else quarantine), quarantine or hold",
     )
 
 
@@ -273,61 +308,69 @@ class RiskConfig(Section):
     """Limits that every order meets before it is sent."""
 
     max_trades_per_day: Integer = Field(
-        100, ge=0, le=1000, description="orders acknowledged in one exchange day; then no buys, sells go on"
+        default=100, ge=0, le=1000, description="orders acknowledged in one exchange day; then no buys, sells go on"
     )
     max_order_value: Number = Field(
-        MOST_PER_POSITION,
+        default=MOST_PER_POSITION,
         gt=0,
         le=MOST_PER_POSITION,
         description="US dollars in one buy; ceiling is that of a position",
     )
     max_order_quantity: Integer = Field(
-        10_000, ge=1, le=1_000_000, description="shares in one order; guards against a mistyped quantity"
+        default=10_000, ge=1, le=1_000_000, description="shares in one order; guards against a mistyped quantity"
     )
     daily_loss_limit: Number | None = Field(
-        None, gt=0, le=1_000_000_000, description="US dollars lost in a day after which no buy is sent; null for none"
+        default=None,
+        gt=0,
+        le=1_000_000_000,
+        description="US dollars lost in a day after which no buy is sent; null for none",
     )
-    blacklist: Symbols = Field((), description="symbols that are never traded, in addition to the journal's own list")
+    blacklist: Symbols = Field(
+        default=(), description="symbols that are never traded, in addition to the journal's own list"
+    )
 
 
 class WorkerConfig(Section):
     """The rhythm of `run --loop`."""
 
     interval: Duration = Field(
-        _seconds(30), ge=_ms(100), le=_seconds(86_400), description="time from the end of a cycle to the next"
+        default=_seconds(30), ge=_ms(100), le=_seconds(86_400), description="time from the end of a cycle to the next"
     )
     lease: Duration = Field(
-        _seconds(15), ge=_seconds(1), le=_seconds(600), description="how long the account stays ours without a renewal"
+        default=_seconds(15),
+        ge=_seconds(1),
+        le=_seconds(600),
+        description="how long the account stays ours without a renewal",
     )
 
 
 class BackupConfig(Section):
     """Snapshots of the configuration and what goes with it."""
 
-    dir: Word = Field("var/backups", description="path of the folder for backups")
-    keep: Integer = Field(30, ge=1, le=10_000, description="newest backups that are kept")
-    daily: Switch = Field(True, description="one backup each day by itself")
+    dir: Word = Field(default="var/backups", description="path of the folder for backups")
+    keep: Integer = Field(default=30, ge=1, le=10_000, description="newest backups that are kept")
+    daily: Switch = Field(default=True, description="one backup each day by itself")
 
 
 class ApiConfig(Section):
     """The HTTP API and dashboard."""
 
     host: Word = Field(
-        "127.0.0.1", max_length=255, description="address to listen on; the default is this machine only"
+        default="127.0.0.1", max_length=255, description="address to listen on; the default is this machine only"
     )
-    port: Integer = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes any free one")
+    port: Integer = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes any free one")
 
 
 class Config(Section):
     """One frozen, checked configuration."""
 
     account: Word = Field(
-        "paper-main",
+        default="paper-main",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$",
         description="name of the account: letters, digits, dot, dash, underscore",
     )
     mode: Annotated[Literal["paper", "dry_run", "live"], BeforeValidator(read_word)] = Field(
-        "paper", description="paper, dry_run or live; stamped into the database"
+        default="paper", description="paper, dry_run or live; stamped into the database"
     )
     journal: JournalConfig = _defaults(JournalConfig)
     broker: BrokerConfig = _defaults(BrokerConfig)
@@ -341,7 +384,7 @@ class Config(Section):
     backup: BackupConfig = _defaults(BackupConfig)
     api: ApiConfig = _defaults(ApiConfig)
     notify: Notices = Field(
-        (), description="where notifications go: env:NAME or file:PATH, which hold the secret address"
+        default=(), description="where notifications go: env:NAME or file:PATH, which hold the secret address"
     )
 
     @model_validator(mode="after")

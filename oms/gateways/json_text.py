@@ -42,7 +42,7 @@ class Array:
 Value: TypeAlias = "Object | Array | Bare | str | None"
 
 _BLANK = re.compile(r"[ \t\r\n]*")
-_STRING = re.compile(r'"((?:[^"\\\x00-\x1f]|\\.)*)"')
+_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\.)*+"')  # possessive: a text without an end is given up at once
 _WORD = re.compile(r"""[^\s\[\]{},:"]+""")
 
 

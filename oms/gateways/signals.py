@@ -21,7 +21,7 @@ from typing import BinaryIO
 from oms.errors import UsageError
 from oms.gateways.json_text import Array, Bare, BrokenJsonError, Object, Value, parse_json
 from oms.inputfile import decode, read_bytes
-from oms.model.foreign import shown
+from oms.model.foreign import printable, shown
 from oms.model.order import Side
 from oms.model.signal import Signal, Signals
 from oms.model.symbol import canonical_symbol
@@ -63,7 +63,7 @@ def parse_signals(data: bytes, name: str) -> Signals:
 
     JSON is known by its first letter, ``{`` or ``[``, or by the ending .json; all else is CSV. Raises UsageError.
     """
-    title = shown(name)[1:-1]
+    title = printable(name)
     text = decode(data, title)
     if not text.strip():
         raise UsageError(f'{title} is empty; for a plan with nothing in it write {{"sell": [], "buy": []}}')
@@ -84,7 +84,7 @@ def check_age(signals: Signals, now: datetime, max_age: timedelta) -> None:
     if signals.as_of is None:
         return
     age = now - signals.as_of
-    where = f"{shown(signals.source)[1:-1]}: as_of {signals.as_of.isoformat()}"
+    where = f"{printable(signals.source)}: as_of {signals.as_of.isoformat()}"
     if age > max_age:
         raise UsageError(f"{where} is {age.total_seconds():.0f}s old; expected at most {max_age.total_seconds():.0f}s")
     if age < -AHEAD:

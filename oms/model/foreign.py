@@ -19,5 +19,10 @@ def shown(value: object) -> str:
     return ascii(value)
 
 
+def printable(text: str) -> str:
+    """The whole text on one line, for the name of a file: only what cannot be printed is escaped."""
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
