@@ -408,7 +408,9 @@ def _differences(state: AccountState, cycle: Cycle, seen: Seen) -> Iterator[Atte
     """Shares at the broker against shares in the journal: shown, never silently corrected."""
     if seen.positions is None or state.unresolved:
         return
-    for symbol in sorted({*seen.positions, *(s for s, h in state.holdings.items() if h.qty)}):
+    for symbol in sorted(
+        [*seen.positions, *(s for s, h in state.holdings.items() if h.qty and s not in seen.positions)]
+    ):
         there = seen.positions[symbol].qty if symbol in seen.positions else ZERO
         here = state.holdings[symbol].qty if symbol in state.holdings else ZERO
         if there != here:

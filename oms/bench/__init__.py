@@ -1,0 +1,1 @@
+"""Figures of speed: the production engine and journal beside a world that costs nothing."""
