@@ -317,15 +317,16 @@ class TestOrders:
         reader.close()
 
     def test_watching_moves_nothing(self, stage: PaperStage) -> None:
-        """A broker object that only watches shows the book without trading on it, and asks the market nothing."""
+        """A broker object that only watches shows the book, without trading, waiting, or asking the market."""
         request = stage.resting_buy()
         stage.broker.place(request)
         stage.quote(stage.wanted, Decimal(1))
         stage.market.is_down = True
-        watcher = stage.open(watching=True)
-        assert watcher.orders(stage.now()).orders[0].state is BrokerState.NEW
-        assert watcher.funds().locked == 100
-        watcher.close()
+        with stage.paper._book.transaction():  # the trading process is at work
+            watcher = stage.open(watching=True)
+            assert watcher.orders(stage.now()).orders[0].state is BrokerState.NEW
+            assert watcher.funds().locked == 100
+            watcher.close()
 
     def test_resting_order_trades_when_its_price_comes(self, stage: PaperStage) -> None:
         """A limit order that is not marketable rests and trades at the price that reaches it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ class Book:
     def _prepare(self) -> None:
         self._connection.row_factory = sqlite3.Row
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             for pragma in ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             version = self.version()
@@ -130,6 +131,18 @@ class Book:
                 f"the paper broker's book {self.path} is of version {version}, "
                 f"this program knows version {schema.VERSION}: use the newer program"
             )
+
+    def _write_ahead(self) -> None:
+        """Enter write-ahead mode; here SQLite does not wait for a process that makes the same new book, so we do."""
+        give_up_at = time.monotonic() + BUSY_WAIT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as exc:
+                if "locked" not in str(exc) or time.monotonic() > give_up_at:
+                    raise
+            time.sleep(0.01)
 
     def version(self) -> int:
         """Version of the tables; 0 while there are none."""

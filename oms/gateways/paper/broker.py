@@ -92,12 +92,17 @@ class PaperBroker(Broker):
         self._watching = watching
         self._book = Book(path, model)
         try:
-            with self._reading():
-                if self._book.version() == 0:
-                    self._book.create(cash, positions, clock.now())
+            self._open_account(cash, positions)
         except BaseException:
             self._book.close()
             raise
+
+    def _open_account(self, cash: Decimal, positions: Mapping[str, Decimal | int]) -> None:
+        if self._book.version():
+            return
+        with self._reading():
+            if self._book.version() == 0:  # nobody else made it meanwhile
+                self._book.create(cash, positions, self._clock.now())
 
     def reserve(self, count: int) -> list[str]:
         """Hand out ``count`` numbers that no other call gets; they are never forgotten."""
@@ -183,7 +188,7 @@ class PaperBroker(Broker):
     def _advanced(self) -> Iterator[datetime]:
         """A transaction on the book as it stands now; answers the instant it was advanced to."""
         look = self._look()
-        with self._reading():
+        with self._reading("BEGIN" if self._watching else "BEGIN IMMEDIATE"):
             desk = self._desk(look)
             desk.advance()
             yield desk.now
