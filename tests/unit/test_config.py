@@ -88,7 +88,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     env = {"OMS_SELECTION__TOP": "6", "OMS_SELECTION__MIN_SCORE": "71"}
     loaded = load_config(file, env, {"selection.top": 7})
     chosen = loaded.config.selection
-    assert (chosen.top, chosen.min_score, chosen.min_history, chosen.sell_below) == (7, 71, 50, 50)
+    assert (chosen.top, chosen.min_score, chosen.min_history, chosen.sell_below) == (7, Decimal(71), 50, Decimal(50))
     origin = loaded.origins
     assert origin["selection.top"] == "flag"
     assert origin["selection.min_score"] == "environment OMS_SELECTION__MIN_SCORE"
