@@ -27,7 +27,7 @@ CREATE TRIGGER events_no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be deleted'); END""",
     """\
 CREATE TRIGGER events_next_only BEFORE INSERT ON events
-WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE account = NEW.account)
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
 BEGIN SELECT RAISE(ABORT, 'events is append-only: only the next row may be added'); END""",
     """\
 CREATE TRIGGER events_version_once BEFORE INSERT ON events
@@ -66,12 +66,12 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("hash", HASH, nullable=False),
-        sa.PrimaryKeyConstraint("account", "seq", name="pk_events"),
+        sa.PrimaryKeyConstraint("seq", name="pk_events"),
     )
     op.create_index("ix_events_at", "events", ["at"], unique=False)
-    op.create_index("ix_events_kind", "events", ["kind", "account", "seq"], unique=False, sqlite_where=sa.text(WATCHED))
+    op.create_index("ix_events_kind", "events", ["kind"], unique=False, sqlite_where=sa.text(WATCHED))
     op.create_index(
-        "ix_events_symbol", "events", ["symbol", "seq"], unique=False, sqlite_where=sa.text("symbol IS NOT NULL")
+        "ix_events_symbol", "events", ["symbol"], unique=False, sqlite_where=sa.text("symbol IS NOT NULL")
     )
     op.create_index(
         "uq_events_cycle_id_version", "events", ["cycle_id", "version"], unique=True, sqlite_where=sa.text("cycle_id IS NOT NULL")
@@ -130,7 +130,6 @@ def upgrade() -> None:
         sa.Column("closed_at", WHOLE),
         sa.Column("trading_day", sa.Text(), nullable=False),
         sa.Column("settles", sa.Text(), nullable=False),
-        sa.Column("version", WHOLE, nullable=False),
         sa.Column("fence", WHOLE, nullable=False),
         sa.Column("resumed", WHOLE, nullable=False),
         sa.Column("sells", WHOLE, nullable=False),
@@ -214,7 +213,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "exec_id", name="pk_fills"),
     )
     op.create_index("ix_fills_cl_ord_id", "fills", ["cl_ord_id"], unique=False)
-    op.create_index("ix_fills_seq", "fills", ["account", "seq"], unique=False)
+    op.create_index("ix_fills_at", "fills", ["at"], unique=False)
     op.create_table(
         "holdings",
         sa.Column("account", sa.Text(), nullable=False),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from enum import Enum
+from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 from sqlalchemy import Table, bindparam, delete, insert
@@ -27,7 +28,7 @@ class Cast(Generic[T]):
         hints = get_type_hints(cls)
         rename = rename or {}
         self._cls = cls
-        self._enums: dict[str, type[Enum]] = {}
+        self._enums: dict[str, type[StrEnum]] = {}
         self._columns: dict[str, str] = {}
         named = {}
         for field in fields(cls):  # type: ignore[arg-type]  # only dataclasses are cast
@@ -40,8 +41,10 @@ class Cast(Generic[T]):
             self._columns[field.name] = column
             named[column] = (field.name, _writer(table, column, enum))
         # In the table's own order; None marks a column that is given beside the value.
-        self._plan = [named.get(column.name) for column in table.columns]
-        self._beside = [column.name for column in table.columns if column.name not in named]
+        plan = [named.get(column.name) for column in table.columns]
+        self._beside = [(at, column.name) for at, column in enumerate(table.columns) if column.name not in named]
+        self._get = attrgetter(*[planned[0] for planned in plan if planned is not None])
+        self._converters = [planned[1] for planned in plan if planned is not None]
 
     def row(self, value: T, **beside: Any) -> tuple[Any, ...]:
         """The columns of ``value`` in the table's order, ``beside`` filling those that it does not have.
@@ -49,15 +52,12 @@ class Cast(Generic[T]):
         Raises:
             ValueError: an amount cannot be kept exactly.
         """
-        rest = iter([beside[name] for name in self._beside])
-        row = []
-        for planned in self._plan:
-            if planned is None:
-                row.append(next(rest))
-                continue
-            name, convert = planned
-            item = getattr(value, name)
-            row.append(item if item is None or convert is None else convert(item))
+        row = [
+            item if item is None or convert is None else convert(item)
+            for item, convert in zip(self._get(value), self._converters, strict=True)
+        ]
+        for at, name in self._beside:
+            row.insert(at, beside[name])
         return tuple(row)
 
     def value(self, row: Mapping[str, Any]) -> T:
@@ -69,16 +69,17 @@ class Cast(Generic[T]):
         return self._cls(**found)
 
 
-def _enum_of(hint: Any) -> type[Enum] | None:
+def _enum_of(hint: Any) -> type[StrEnum] | None:
     for candidate in (hint, *get_args(hint)):
-        if isinstance(candidate, type) and issubclass(candidate, Enum):
+        if isinstance(candidate, type) and issubclass(candidate, StrEnum):
             return candidate
     return None
 
 
-def _writer(table: Table, column: str, enum: type[Enum] | None) -> Callable[[Any], Any] | None:
+def _writer(table: Table, column: str, enum: type[StrEnum] | None) -> Callable[[Any], Any] | None:
     if enum is not None:
-        return lambda member: member.value
+        # An enum of text is text already; this strips the enum, which the driver would look at twice.
+        return str.__str__
     kind = table.c[column].type
     converter: Callable[[Any], Any] | None = raw_converter(kind)
     if converter is None and kind.python_type is str:
@@ -92,10 +93,15 @@ def insert_sql(table: Table) -> str:
 
 
 def upsert_sql(table: Table) -> str:
-    """Insert of one whole row, or its replacement where the primary key is there already."""
+    """Insert of one whole row, or its replacement where the primary key is there already.
+
+    Columns marked ``fixed`` never change and are left alone, which spares the indices they are in.
+    """
     keys = [column.name for column in table.primary_key.columns]
     statement = sqlite_insert(table)
-    rest = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    rest = {
+        c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys and not c.info.get("fixed")
+    }
     return str(statement.on_conflict_do_update(index_elements=keys, set_=rest).compile(dialect=_DIALECT))
 
 

@@ -193,9 +193,9 @@ def _enum(cls: type[Enum]) -> tuple[Coder, Coder]:
     members = {member.value: member for member in cls}
 
     def encode_member(value: Any) -> Any:
-        if not isinstance(value, cls):
-            raise ValueError(f"{value!r} is not a {cls.__name__}")  # noqa: TRY004  # one error for every bad value
-        return value.value
+        if type(value) is not cls:
+            raise ValueError(f"{value!r} is not a {cls.__name__}")
+        return value._value_
 
     def decode_member(value: Any) -> Enum:
         if value not in members:

@@ -5,7 +5,8 @@ It must be the same state that a fold of every fact gives; ``journal verify`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,7 +86,7 @@ def read_head(connection: Connection, account: str) -> Head:
     """The end of the chain, checked against its last row."""
     events, heads = tables.events, tables.heads
     last = connection.execute(
-        select(events.c.seq, events.c.hash).where(events.c.account == account).order_by(events.c.seq.desc()).limit(1)
+        select(events.c.seq, events.c.hash).where(events.c.account == account, events.c.seq > 0).order_by(events.c.seq.desc()).limit(1)
     ).first()
     found = connection.execute(select(heads).where(heads.c.account == account)).first()
     start = (0, genesis(account))
@@ -102,11 +103,10 @@ def read_head(connection: Connection, account: str) -> Head:
     return Head(seq=seq, hash=link, barrier_seq=found.barrier_seq, barrier_hash=found.barrier_hash)
 
 
-def find_order(connection: Connection, account: str, order_no: str) -> Order | None:
-    """An order of any age by the number the broker reserved."""
-    orders = tables.orders
-    row = connection.execute(select(orders).where(orders.c.account == account, orders.c.order_no == order_no)).first()
-    return None if row is None else _whole_order(connection, row)
+def known_numbers(raw: sqlite3.Connection, account: str, order_nos: Collection[str]) -> frozenset[str]:
+    """Those of these reserved numbers that belong to an order of this journal, of any age."""
+    sql = "SELECT 1 FROM orders WHERE account = ? AND order_no = ?"
+    return frozenset(number for number in order_nos if raw.execute(sql, (account, number)).fetchone())
 
 
 def recall_order(connection: Connection, cl_ord_id: str) -> Order | None:
@@ -187,7 +187,7 @@ def _load_account(connection: Connection, state: AccountState) -> None:
 def _load_cycle(connection: Connection, state: AccountState) -> int:
     cycles = tables.cycles
     last = connection.execute(
-        select(cycles.c.cycle_id, cycles.c.opened_seq, cycles.c.version)
+        select(cycles.c.cycle_id, cycles.c.opened_seq)
         .where(cycles.c.account == state.account)
         .order_by(cycles.c.opened_seq.desc())
         .limit(1)
@@ -195,8 +195,8 @@ def _load_cycle(connection: Connection, state: AccountState) -> int:
     if last is None:
         return 0
     state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id))
-    if state.cycle is None or state.cycle.version != last.version:
-        raise DamagedError(f"cycle {last.cycle_id} lacks some of its {last.version} facts; run `journal verify`")
+    if state.cycle is None or state.cycle.version != last_version(connection, last.cycle_id):
+        raise DamagedError(f"cycle {last.cycle_id} lacks some of its facts; run `journal verify`")
     opened_seq: int = last.opened_seq
     return opened_seq
 

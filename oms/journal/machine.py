@@ -15,6 +15,7 @@ import sys
 import uuid
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 _TIMEOUT_S = 5.0
@@ -55,7 +56,8 @@ def restart_token() -> str:
         found = _output("wmic", "os", "get", "lastbootuptime") or _windows_boot_time()
         found = None if found is None else "".join(re.findall(r"[0-9.+-]+", found))
     # Unknown counts as restarted: every reserved order is then asked about before it is sent.
-    return found or f"unknown-{uuid.uuid4()}"
+    # Hashed, since the token stands in every reserved row: it need only differ, and the machine's own id stays here.
+    return sha256(f"oms.restart/1:{found or uuid.uuid4()}".encode()).hexdigest()[:16]
 
 
 @cache

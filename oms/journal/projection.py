@@ -78,6 +78,7 @@ class Shadow:
         self._opened_seq = opened_seq
         """Row at which the current cycle opened."""
         self._written_account: tuple[Any, ...] | None = None
+        self._written_cycle: tuple[Any, ...] | None = None
         self._written_blacklist = dict(state.blacklist)
         self._written_frozen = dict(state.frozen)
         self._forget()
@@ -120,8 +121,13 @@ class Shadow:
     def write(self, raw: sqlite3.Connection, state: AccountState) -> None:
         """Write every row that changed since the last time; within the caller's transaction."""
         account = self._account
-        _put(raw, "cycles", (_cycle_row(account, cycle, seq) for cycle, seq in self._cycles.values()))
-        _put(raw, "orders", (ORDERS.row(order, account=account) for order in self._orders.values()))
+        for cycle, opened_seq in self._cycles.values():
+            cycle_row = _cycle_row(account, cycle, opened_seq)
+            if cycle_row != self._written_cycle:
+                _put(raw, "cycles", [cycle_row])
+                self._written_cycle = cycle_row
+        if self._orders:
+            _put(raw, "orders", (ORDERS.row(order, account=account) for order in self._orders.values()))
         if self._fills:
             raw.executemany(_INSERT_FILL, self._fills)
         if self._holdings:
@@ -150,7 +156,8 @@ class Shadow:
 
 
 def _put(raw: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    raw.executemany(_CASTS[table].upsert, rows)
+    for row in rows:
+        raw.execute(_CASTS[table].upsert, row)
 
 
 def _replace(
@@ -176,7 +183,6 @@ def _cycle_row(account: str, cycle: Cycle, opened_seq: int) -> tuple[Any, ...]:
         None if cycle.closed_at is None else to_instant(cycle.closed_at),
         opened.trading_day.isoformat(),
         opened.settles.isoformat(),
-        cycle.version,
         cycle.fence,
         cycle.resumed,
         len(opened.sells),

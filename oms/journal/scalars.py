@@ -6,7 +6,7 @@ The same conversions serve the prepared statements of the writer and, as column 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Text
@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLION = 1_000_000
 _LARGEST = 2**63 - 1
+_DIGITS = 12
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number of up to 64 bits."""
@@ -28,15 +29,12 @@ def to_micro(amount: Decimal) -> int:
     Raises:
         ValueError: the amount is finer than a millionth, too large, or no number.
     """
-    try:
-        with localcontext() as context:
-            context.prec = 60
-            micro = int(scaled) if (scaled := amount.scaleb(6)) == scaled.to_integral_value() else None
-    except ArithmeticError:
-        micro = None
-    if micro is None or abs(micro) > _LARGEST:
-        raise ValueError(f"{amount} is not an exact number of millionths below nine million million")
-    return micro
+    if amount.is_finite() and amount.adjusted() <= _DIGITS:
+        numerator, denominator = amount.as_integer_ratio()
+        micro, rest = divmod(numerator * _MILLION, denominator)
+        if not rest and -_LARGEST <= micro <= _LARGEST:
+            return micro
+    raise ValueError(f"{amount} is not an exact number of millionths below nine million million")
 
 
 def from_micro(micro: int) -> Decimal:

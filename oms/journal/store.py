@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -221,14 +221,11 @@ class SqliteJournal:
             self._configs[config_hash] = row[0]
         return self._configs[config_hash]
 
-    def find_order(self, order_no: str) -> Order | None:
-        """An order of any age by its reserved number."""
+    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
+        """Those of these reserved numbers that belong to an order of this journal, of any age."""
         self._refuse_broken()
-        for order in self.state.orders:
-            if order.order_no == order_no:
-                return order
-        with self._failing("looking an order up"):
-            return loading.find_order(self._connection, self._account, order_no)
+        with self._failing("looking orders up"):
+            return loading.known_numbers(self._raw, self._account, order_nos)
 
     @property
     def head(self) -> Head:

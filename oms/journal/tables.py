@@ -39,6 +39,9 @@ WATCHED_KINDS = (
 )
 """Kinds that are rare and asked for by name: an index holds these only."""
 
+_FIXED = {"fixed": True}
+"""Marks a column that never changes once its row is there."""
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -55,7 +58,8 @@ events = Table(
     "events",
     metadata,
     Column("account", TEXT, nullable=False),
-    Column("seq", WHOLE, nullable=False),
+    # One file holds one account, so seq alone is the key: SQLite's own row number, which costs no index.
+    Column("seq", WHOLE, primary_key=True, autoincrement=False),
     Column("at", Instant, nullable=False),
     Column("cycle_id", TEXT),
     Column("version", WHOLE),
@@ -64,13 +68,12 @@ events = Table(
     Column("kind", TEXT, nullable=False),
     Column("data", TEXT, nullable=False),
     Column("hash", HASH, nullable=False),
-    PrimaryKeyConstraint("account", "seq"),
 )
 Index("uq_events_cycle_id_version", events.c.cycle_id, events.c.version, unique=True,
       sqlite_where=events.c.cycle_id.is_not(None))
-Index("ix_events_symbol", events.c.symbol, events.c.seq, sqlite_where=events.c.symbol.is_not(None))
+Index("ix_events_symbol", events.c.symbol, sqlite_where=events.c.symbol.is_not(None))
 Index("ix_events_at", events.c.at)
-Index("ix_events_kind", events.c.kind, events.c.account, events.c.seq,
+Index("ix_events_kind", events.c.kind,
       sqlite_where=or_(*[literal_column("kind") == literal_column(f"'{kind}'") for kind in WATCHED_KINDS]))
 
 heads = Table(
@@ -123,24 +126,23 @@ cycles = Table(
     "cycles",
     metadata,
     Column("cycle_id", TEXT, primary_key=True),
-    Column("account", TEXT, nullable=False),
-    Column("opened_seq", WHOLE, nullable=False),
+    Column("account", TEXT, nullable=False, info=_FIXED),
+    Column("opened_seq", WHOLE, nullable=False, info=_FIXED),
     Column("phase", TEXT, nullable=False),
     Column("phase_since", Instant, nullable=False),
     Column("deadline", Instant),
     Column("outcome", TEXT),
-    Column("opened_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False, info=_FIXED),
     Column("closed_at", Instant),
-    Column("trading_day", Day, nullable=False),
-    Column("settles", Day, nullable=False),
-    Column("version", WHOLE, nullable=False),
+    Column("trading_day", Day, nullable=False, info=_FIXED),
+    Column("settles", Day, nullable=False, info=_FIXED),
     Column("fence", WHOLE, nullable=False),
     Column("resumed", WHOLE, nullable=False),
-    Column("sells", WHOLE, nullable=False),
-    Column("buys", WHOLE, nullable=False),
+    Column("sells", WHOLE, nullable=False, info=_FIXED),
+    Column("buys", WHOLE, nullable=False, info=_FIXED),
     Column("cut", WHOLE, nullable=False),
-    Column("config_hash", TEXT, nullable=False),
-    Column("source", TEXT, nullable=False),
+    Column("config_hash", TEXT, nullable=False, info=_FIXED),
+    Column("source", TEXT, nullable=False, info=_FIXED),
     Column("aborted_rule", TEXT),
     Column("aborted_reason", TEXT),
 )
@@ -152,16 +154,16 @@ orders = Table(
     "orders",
     metadata,
     Column("cl_ord_id", TEXT, primary_key=True),
-    Column("account", TEXT, nullable=False),
-    Column("cycle_id", TEXT, nullable=False),
-    Column("side", TEXT, nullable=False),
-    Column("idx", WHOLE, nullable=False),
-    Column("symbol", TEXT, nullable=False),
-    Column("ord_type", TEXT, nullable=False),
-    Column("order_qty", WHOLE, nullable=False),
-    Column("price", Micro),
-    Column("worst_px", Micro, nullable=False),
-    Column("score", Exact),
+    Column("account", TEXT, nullable=False, info=_FIXED),
+    Column("cycle_id", TEXT, nullable=False, info=_FIXED),
+    Column("side", TEXT, nullable=False, info=_FIXED),
+    Column("idx", WHOLE, nullable=False, info=_FIXED),
+    Column("symbol", TEXT, nullable=False, info=_FIXED),
+    Column("ord_type", TEXT, nullable=False, info=_FIXED),
+    Column("order_qty", WHOLE, nullable=False, info=_FIXED),
+    Column("price", Micro, info=_FIXED),
+    Column("worst_px", Micro, nullable=False, info=_FIXED),
+    Column("score", Exact, info=_FIXED),
     Column("phase", TEXT, nullable=False),
     Column("order_no", TEXT),
     Column("order_id", TEXT),
@@ -182,7 +184,7 @@ orders = Table(
     Column("close_reason", TEXT),
     Column("text", TEXT, nullable=False),
     Column("rule", TEXT),
-    Column("planned_at", Instant),
+    Column("planned_at", Instant, info=_FIXED),
     Column("first_sent_at", Instant),
     Column("sent_at", Instant),
     Column("acknowledged_at", Instant),
@@ -217,7 +219,7 @@ fills = Table(
     PrimaryKeyConstraint("account", "exec_id"),
 )
 Index("ix_fills_cl_ord_id", fills.c.cl_ord_id)
-Index("ix_fills_seq", fills.c.account, fills.c.seq)
+Index("ix_fills_at", fills.c.at)
 
 holdings = Table(
     "holdings",
@@ -289,7 +291,7 @@ CREATE TRIGGER events_no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be deleted'); END""",
     "events_next_only": """\
 CREATE TRIGGER events_next_only BEFORE INSERT ON events
-WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE account = NEW.account)
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
 BEGIN SELECT RAISE(ABORT, 'events is append-only: only the next row may be added'); END""",
     "events_version_once": """\
 CREATE TRIGGER events_version_once BEFORE INSERT ON events
