@@ -5,7 +5,7 @@ Every adapter of a port passes the contract suite of that port under ``tests/con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.event import Event
-from oms.model.order import BrokerOrder, Order, OrderRequest
+from oms.model.order import BrokerOrder, OrderRequest
 from oms.model.state import AccountState
 
 T = TypeVar("T")
@@ -218,8 +218,8 @@ class Journal(Protocol):
         """Push the lease's expiry out when a third of it has passed; cheap to call often."""
         ...
 
-    def find_order(self, order_no: str) -> Order | None:
-        """An order of any age by its reserved number."""
+    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
+        """Those of these reserved numbers that belong to an order of this journal, of any age."""
         ...
 
     def keep_config(self, config_hash: str, canonical: str) -> None:

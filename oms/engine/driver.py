@@ -316,7 +316,7 @@ class Driver:
             crashpoints.point("reserve.after_call")
         if len(set(numbers)) != len(command.cl_ord_ids) or not all(numbers):
             raise BrokerUnavailable(f"{self.broker.name} handed out unusable order numbers: {numbers!r:.200}")
-        if any(self.journal.find_order(number) is not None for number in numbers):
+        if self.journal.known_numbers(numbers):
             raise BrokerUnavailable(f"{self.broker.name} handed out an order number that was used before")
         fresh = dict(zip(command.cl_ord_ids, numbers, strict=True))
         self.seen = replace(self.seen, numbers={**self.seen.numbers, **fresh})
@@ -434,8 +434,7 @@ class Driver:
         return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
 
     def _saw_orders(self, read: OrdersRead) -> None:
-        # Those in memory now as well: a cycle that opens before the facts are drawn sends them out of memory.
-        known = {order.order_no for order in self.state.orders if order.order_no is not None}
-        strangers = [r.order_no for r in read.orders if r.order_no is not None and r.order_no not in known]
-        known |= {number for number in strangers if self.journal.find_order(number) is not None}
-        self.seen = replace(self.seen, read=read, known=frozenset(known))
+        # Looked up now: a cycle that opens before the facts are drawn sends its orders out of memory.
+        numbers = {report.order_no for report in read.orders if report.order_no is not None}
+        known = self.journal.known_numbers(numbers)
+        self.seen = replace(self.seen, read=read, known=known)

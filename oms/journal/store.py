@@ -37,7 +37,6 @@ from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.projection import Shadow, check_exact
 from oms.journal.scalars import to_instant
 from oms.model.event import Event, OrderReserved, Recorded
-from oms.model.order import Order
 from oms.model.state import AccountState
 from oms.ports import Clock
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from oms.model.event import Event, OrderFilled, OrderReserved, Recorded
-from oms.model.order import Order
 from oms.model.state import AccountState
 from oms.ports import Clock, Journal, Lease, Mailbox, Message
 
@@ -78,9 +77,8 @@ class MemoryJournal(Journal):
     def renew(self) -> None:
         """A lease in memory does not run out."""
 
-    def find_order(self, order_no: str) -> Order | None:
-        key = self._numbers.get(order_no)
-        return self.state.order(key) if key is not None else None
+    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
+        return frozenset(number for number in order_nos if number in self._numbers)
 
     def keep_config(self, config_hash: str, canonical: str) -> None:
         self.configs[config_hash] = canonical
