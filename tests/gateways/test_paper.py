@@ -163,11 +163,16 @@ class TestMoney:
     def test_fees_of_parts_add_up_to_the_fee_of_the_order(self, set_stage: SetStage) -> None:
         """The fee does not depend on the number of parts, and lock and debit agree to the last digit."""
         stage = set_stage(fee_per_share=Decimal("0.00035"), partial_fills=Decimal(1), slippage=Decimal(0))
-        request = stage.request(stage.wanted, Side.BUY, 101)
-        stage.broker.place(request)
-        assert stage.broker.funds().available == 10_000 - 2020 - Decimal("0.0354")
-        assert stage.shown(request).fees == Decimal("0.0354")
-        assert stage.broker.funds().available == stage.broker.funds().cash == 10_000 - 2020 - Decimal("0.0354")
+        left = Decimal(10_000)
+        requests = [stage.request(stage.wanted, Side.BUY, qty) for qty in range(2, 22, 2)]
+        for request in requests:
+            stage.broker.place(request)
+            left -= request.order_qty * (PRICE + Decimal("0.00035"))
+            assert stage.broker.funds().available == left
+        assert [stage.shown(request).fees for request in requests] == [
+            request.order_qty * Decimal("0.00035") for request in requests
+        ]
+        assert stage.broker.funds().available == stage.broker.funds().cash == left
 
     def test_money_moved_by_hand_is_seen(self, stage: PaperStage) -> None:
         """Cash that somebody pays in or takes out shows at once."""
