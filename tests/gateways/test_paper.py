@@ -412,6 +412,15 @@ class TestBookOnDisk:
         if sys.platform != "win32":
             assert stat.S_IMODE(stage.path.stat().st_mode) == 0o600
 
+    def test_the_file_itself_holds_the_promise_of_one_order_per_number(self, stage: PaperStage) -> None:
+        """A second order under one number cannot be stored, whatever the code does."""
+        request = stage.resting_buy()
+        stage.broker.place(request)
+        foreign = stage.foreign_order(stage.held, Side.SELL, Decimal(1), PRICE * 2)
+        connection = stage.paper._book._connection
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            connection.execute("UPDATE orders SET order_no = ? WHERE seq = ?", (request.order_no, int(foreign[1:])))
+
     def test_same_calls_make_the_same_book(self, set_stage: SetStage) -> None:
         """Same seed, calls and clock: the same rows in every table; another seed cuts the parts elsewhere."""
 
