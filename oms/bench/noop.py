@@ -21,7 +21,7 @@ class NoopMarket(Market):
 
     name = "noop"
 
-    def enter(self, last_day: date | None, open_day: date | None) -> Session | None:
+    def enter(self, last_day: date | None, open_day: date | None) -> Session | None:  # noqa: ARG002  # the port's
         return Session(day=DAY, opens=OPENS, closes=OPENS + timedelta(days=1), settles=DAY + timedelta(days=1))
 
     def time(self) -> datetime:
@@ -31,7 +31,7 @@ class NoopMarket(Market):
         at = self.time()
         return {s: Quote(symbol=s, bid=PRICE, ask=PRICE, last=PRICE, at=at) for s in symbols}
 
-    def day_range(self, symbol: str) -> tuple[Decimal, Decimal] | None:
+    def day_range(self, symbol: str) -> tuple[Decimal, Decimal] | None:  # noqa: ARG002  # the port's
         return None
 
     def bars(self, symbols: Sequence[str]) -> BarSet:
@@ -88,7 +88,7 @@ class NoopBroker(Broker):
     def cancel(self, order_no: str, order_id: str | None) -> None:
         """Nothing is ever open here."""
 
-    def orders(self, since: datetime) -> OrdersRead:
+    def orders(self, since: datetime) -> OrdersRead:  # noqa: ARG002  # the port's
         while len(self._orders) > self._remember:
             del self._orders[next(iter(self._orders))]
         return OrdersRead(orders=tuple(self._orders.values()), complete=True, asked_at=self._clock.now())

@@ -1,0 +1,63 @@
+"""``bench``: figures of speed, printed as numbers and never asserted by a test."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from oms.cli import options
+
+
+@click.group()
+@options.common
+def bench() -> None:
+    """Time this program beside a broker that costs nothing."""
+
+
+@bench.command()
+@options.common
+@options.as_json
+@click.option("--serve", is_flag=True, help="Print READY, then run N cycles for each line N on stdin, as JSON seconds.")
+@click.option("--cycles", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Cycles to run.")
+@click.option("--sells", type=click.IntRange(0, 1000), default=10, show_default=True, help="Sells a cycle.")
+@click.option("--buys", type=click.IntRange(0, 1000), default=10, show_default=True, help="Buys a cycle.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where the journal of the bench is made and removed; its disk is what is measured. Default: the temporary folder.",
+)
+def cycle(*, serve: bool, json_: bool, cycles: int, sells: int, buys: int, folder: str | None) -> None:
+    """Time whole cycles: journal on disk, full durability, limits lifted openly."""
+    from oms.bench import cycle as room
+
+    with tempfile.TemporaryDirectory(prefix="oms-bench-", dir=folder) as made:
+        if serve:
+            room.serve(Path(made), sys.stdin, sys.stdout)
+            return
+        with room.bench(Path(made), sells, buys) as running:
+            seconds = [running.cycle() for _ in range(cycles)]
+            commits = running.journal.commits
+            rows = running.journal.state.seq
+    found = {
+        "cycles": cycles,
+        "orders_per_cycle": sells + buys,
+        "seconds": {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)},
+        "barriers_per_cycle": round(commits.barrier / cycles, 2),
+        "soft_commits_per_cycle": round(commits.soft / cycles, 2),
+        "events_per_cycle": round(rows / cycles, 1),
+    }
+    if json_:
+        options.print_json("oms.bench.cycle/1", found)
+        return
+    median = statistics.median(seconds)
+    size = f"{cycles} cycles of {sells} sells and {buys} buys"
+    click.echo(f"{size}: {median * 1000:.1f} ms (median), {1 / median:.1f} a second")
+    click.echo(f"  fastest {min(seconds) * 1000:.1f} ms, slowest {max(seconds) * 1000:.1f} ms")
+    click.echo(
+        f"  {found['barriers_per_cycle']} barriers, {found['soft_commits_per_cycle']} soft commits and "
+        f"{found['events_per_cycle']} journal rows a cycle"
+    )
