@@ -151,8 +151,10 @@ def market_of(loaded: LoadedConfig) -> Market:
     return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
 
 
-def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places) -> Broker:
-    """The broker of a configuration.
+def broker_of(
+    loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool = False
+) -> Broker:
+    """The broker of a configuration; one that is only watching moves nothing at a paper broker.
 
     Raises:
         UsageError: it names one that this release does not have.
@@ -175,6 +177,8 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places)
         partial_fills=paper.partial_fills,
         fill_delay=paper.fill_delay,
         seed=paper.seed,
+        session=market.session,
+        watching=watching,
     )
 
 
@@ -192,7 +196,7 @@ def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast
     session = market.enter(state.trading_day, state.open_cycle.opened.trading_day if state.open_cycle else None)
     if session is None:
         return None
-    with closing(broker_of(loaded, market, clock, where)) as broker:
+    with closing(broker_of(loaded, market, clock, where, watching=True)) as broker:
         positions = {position.symbol: position for position in broker.positions()}
         held = sorted(symbol for symbol, position in positions.items() if position.qty > 0)
         rules = rules_of(loaded.config)

@@ -131,6 +131,10 @@ class Market(Protocol):
         """
         ...
 
+    def session(self) -> Session | None:
+        """The session that was entered last; None before the first."""
+        ...
+
     def time(self) -> datetime:
         """Market time, aware UTC."""
         ...

@@ -22,6 +22,9 @@ class NoopMarket(Market):
     name = "noop"
 
     def enter(self, last_day: date | None, open_day: date | None) -> Session | None:  # noqa: ARG002  # the port's
+        return self.session()
+
+    def session(self) -> Session:
         return Session(day=DAY, opens=OPENS, closes=OPENS + timedelta(days=1), settles=DAY + timedelta(days=1))
 
     def time(self) -> datetime:

@@ -66,6 +66,10 @@ class ReplayMarket:
         self._session = self._session_of((wanted or self.days)[0 if wanted else -1])
         return self._session if wanted else None
 
+    def session(self) -> Session | None:
+        """The session that was entered last."""
+        return self._session
+
     def time(self) -> datetime:
         """The open of the day that was entered, aware UTC."""
         return self._now.opens
