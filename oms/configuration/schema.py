@@ -77,7 +77,7 @@ class PaperConfig(Section):
         default=Decimal(20_000), ge=0, le=1_000_000_000, description="money at the first start, in US dollars"
     )
     positions: PaperHoldings = Field(
-        default=Holdings({"C": 900, "AMGN": 80, "GE": 300, "OXY": 60, "CAT": 50}),
+        default=Holdings({"AMGN": 80, "BA": 60, "C": 1200, "CAT": 80, "GE": 300, "OXY": 60}),
         description="holdings at the first start, symbol to whole shares; enough that a first run shows every phase",
     )
     settle_after: Duration = Field(
