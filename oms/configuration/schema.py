@@ -249,7 +249,7 @@ class ExecutionConfig(Section):
         description="an order not filled by then is cancelled",
     )
     max_in_flight: Integer = Field(
-        default=8, ge=1, le=64, description="orders on the wire at once; each may be in doubt after a crash"
+        default=24, ge=1, le=64, description="orders on the wire at once; each may be in doubt after a crash"
     )
     messages_per_minute: Integer = Field(
         default=600,
