@@ -19,11 +19,13 @@ from oms.engine.worker import Assignment, Worker
 from oms.errors import UsageError
 from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
+from oms.gateways.signals import check_age
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
 from oms.journal.connection import reader_engine
 from oms.journal.inbox import Inbox
 from oms.journal.loading import load
+from oms.journal.scalars import from_instant
 from oms.journal.store import open_journal
 from oms.model.order import OrdType
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
@@ -151,9 +153,7 @@ def market_of(loaded: LoadedConfig) -> Market:
     return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
 
 
-def broker_of(
-    loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool = False
-) -> Broker:
+def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool = False) -> Broker:
     """The broker of a configuration; one that is only watching moves nothing at a paper broker.
 
     Raises:
@@ -227,6 +227,26 @@ def read_state(where: Places, account: str) -> AccountState:
         engine.dispose()
 
 
+def admit_signals(loaded: LoadedConfig, signals: Signals, market: Market) -> None:
+    """Refuse wishes that are too old to act on, or that name symbols of which the market has never heard.
+
+    A symbol that the market knows but has no price of today is no mistake of the file: the engine blocks it.
+
+    Raises:
+        UsageError: every such row is named with its line.
+    """
+    check_age(signals, datetime.now(UTC), loaded.config.selection.interval)
+    strangers = [signal for signal in signals.signals if not market.knows(signal.symbol)]
+    if strangers:
+        rows = "1 bad row" if len(strangers) == 1 else f"{len(strangers)} bad rows"
+        lines = [
+            f"  {signals.source}:{signal.line or 0}: {signal.side.value.lower()} {signal.symbol}: "
+            f"the {market.name} market has no such symbol"
+            for signal in strangers
+        ]
+        raise UsageError("\n".join([f"{signals.source} has {rows}; nothing was opened", *lines]))
+
+
 def new_cycle_id() -> str:
     """Unique over all journals for ever: the UTC second and four random characters."""
     second = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -247,13 +267,14 @@ class Engine:
         watcher: Watcher | None = None,
         stopping: Callable[[], int | None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
+        market: Market | None = None,
     ) -> None:
         config = loaded.config
         where = places(loaded, dry_run=dry_run)
         mode = "dry_run" if dry_run else config.mode
         clock = SystemClock()
         lease_s = config.worker.lease.total_seconds()
-        self.market = market_of(loaded)
+        self.market = market or market_of(loaded)
         self.broker = broker_of(loaded, self.market, clock, where)
         self.journal = open_journal(where.journal_url, config.account, mode, clock, lease_s, say=say)
         self.inbox = Inbox(where.inbox)
@@ -297,6 +318,13 @@ class Engine:
             return None
         own = rules_of(config_from_canonical(canonical))
         return replace(own, blacklist=own.blacklist | self.driver.rules.blacklist)
+
+    @property
+    def last_entry_at(self) -> datetime | None:
+        """When the newest fact of the journal was written; None for a new journal."""
+        sql = "SELECT at FROM events WHERE account = ? ORDER BY seq DESC LIMIT 1"
+        row = self.journal.connection.exec_driver_sql(sql, (self.journal.state.account,)).first()
+        return None if row is None else from_instant(row[0])
 
     @property
     def cycles(self) -> int:

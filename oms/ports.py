@@ -139,6 +139,10 @@ class Market(Protocol):
         """Market time, aware UTC."""
         ...
 
+    def knows(self, symbol: str) -> bool:  # noqa: ARG002 - for those that can tell
+        """Whether this source has ever heard of the symbol; may be asked before a day is entered."""
+        return True  # a source that cannot tell refuses nothing
+
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]: ...
 
     def day_range(self, symbol: str) -> tuple[Decimal, Decimal] | None:

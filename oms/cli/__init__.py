@@ -24,6 +24,8 @@ class Entry(NamedTuple):
 # The list of commands, in the order in which --help shows them. It repeats each command's first help line so that --help
 # need not import the command; tests/test_cli.py compares the two.
 COMMANDS: dict[str, Entry] = {
+    "run": Entry("oms.cli.running:run", "Finish what is open, then trade one cycle."),
+    "resume": Entry("oms.cli.running:resume", "Finish what is open, start nothing new."),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
     "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
     "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),

@@ -7,7 +7,7 @@ A command is written as::
     @options.as_json             # --json, for the commands that only read
     def status(json_: bool) -> None:
         \"\"\"Show what the account is doing, from the database.\"\"\"
-        config = load(options.config_file())
+        loaded = options.configuration()
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import click
 
 if TYPE_CHECKING:  # --help shall not pay for what it does not use
     from pathlib import Path
+
+    from oms.config import LoadedConfig
+    from oms.model.signal import Signals
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,6 +71,33 @@ def config_file() -> Path | None:
 
     chosen: str | None = click.get_current_context().meta.get(_CONFIG)
     return Path(chosen) if chosen else None
+
+
+def configuration() -> LoadedConfig:
+    """The effective configuration; what a person should know about it goes to stderr.
+
+    Raises UsageError (exit 2) that lists every problem.
+    """
+    import os
+
+    from oms.config import load_config
+
+    loaded = load_config(config_file(), os.environ)
+    for warning in loaded.warnings:
+        click.echo(f"oms: {warning}", err=True)
+    return loaded
+
+
+def read_wishes(source: str) -> Signals:
+    """The signals of ``--signals FILE|-``, checked to the last row, with their age where they carry one.
+
+    Raises UsageError (exit 2) that names every bad row.
+    """
+    import sys
+
+    from oms.gateways.signals import read_signals
+
+    return read_signals(source, sys.stdin.buffer if sys.stdin is not None else None)
 
 
 def print_json(schema: str, fields: Mapping[str, Any]) -> None:

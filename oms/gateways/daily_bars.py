@@ -85,6 +85,9 @@ class DailyBars:
         """Every symbol that has a row, sorted."""
         return sorted(self._rows)
 
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._rows
+
     def of(self, symbol: str) -> SymbolBars:
         """The bars of ``symbol``; empty where the source does not have it."""
         if symbol not in self._parsed:

@@ -74,6 +74,10 @@ class ReplayMarket:
         """The open of the day that was entered, aware UTC."""
         return self._now.opens
 
+    def knows(self, symbol: str) -> bool:
+        """Whether the data have a row of this symbol, on whatever day."""
+        return symbol in self._daily
+
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """The day's open as bid, ask and last of each symbol.
 

@@ -53,6 +53,9 @@ class FixedMarket(Market):
             day=day, opens=self._at(day, 14, 30), closes=self._at(day, 21, 0), settles=day + timedelta(days=1)
         )
 
+    def knows(self, symbol: str) -> bool:
+        return symbol in self.prices
+
     def set_time(self, hour: int, minute: int = 0) -> None:
         """Move within the day, UTC."""
         self._time = self._at(self.day, hour, minute)

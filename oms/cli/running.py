@@ -1,0 +1,190 @@
+"""``run`` and ``resume``: one engine, watched, and what it ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from oms.cli import options
+from oms.cli.layout import count, share
+from oms.cli.narration import Line, Narrator, still_open
+from oms.cli.printer import Printer
+from oms.cli.progress import Progress
+from oms.cli.stopping import Stopping
+from oms.errors import EXIT_DONE, RefusedError, UsageError
+from oms.model.signal import Signals
+
+if TYPE_CHECKING:
+    from oms.app import Engine
+    from oms.config import LoadedConfig
+
+
+@click.command()
+@options.common
+@click.option("--once", is_flag=True, help="One cycle (the default).")
+@click.option("--loop", is_flag=True, help="Cycle after cycle, until the data end or the process is stopped.")
+@click.option("--signals", metavar="FILE|-", help="Take the wishes from a JSON or CSV file, or from stdin.")
+@click.option("--dry-run", is_flag=True, help="On a broker and journal of its own (oms.dry.db); sends nothing outside.")
+@click.option("--live", is_flag=True, help="Confirm that `mode: live` is meant; refused in any other mode.")
+def run(*, once: bool, loop: bool, signals: str | None, dry_run: bool, live: bool) -> int:
+    """Finish what is open, then trade one cycle."""
+    if once and loop:
+        raise UsageError("--once and --loop contradict each other; give one of them")
+    if loop and signals:
+        raise UsageError("--signals is the plan of one cycle; run it without --loop")
+    loaded = options.configuration()
+    _agree_about_live(loaded, live=live, dry_run=dry_run)
+    wishes = options.read_wishes(signals) if signals else None
+    return Trading(loaded, loop=loop, dry_run=dry_run, wishes=wishes).trade()
+
+
+@click.command()
+@options.common
+@click.argument("cycle", required=False)
+@click.option("--dry-run", is_flag=True, help="The open cycle of the dry run's own journal.")
+def resume(*, cycle: str | None, dry_run: bool) -> int:
+    """Finish what is open, start nothing new."""
+    from oms import app
+
+    loaded = options.configuration()
+    if not app.places(loaded, dry_run=dry_run).journal.exists():
+        click.echo("nothing has run yet, so nothing is open")
+        return EXIT_DONE
+    return Trading(loaded, dry_run=dry_run, open_new=False, only=cycle).trade()
+
+
+def _agree_about_live(loaded: LoadedConfig, *, live: bool, dry_run: bool) -> None:
+    if live and dry_run:
+        raise UsageError("--live and --dry-run contradict each other; give one of them")
+    if live and loaded.config.mode != "live":
+        raise RefusedError(
+            f"--live was given, but mode is {loaded.config.mode} ({loaded.origins['mode']}); nothing was done"
+        )
+
+
+class Trading:
+    """One start of the engine from the terminal."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        *,
+        loop: bool = False,
+        dry_run: bool = False,
+        open_new: bool = True,
+        only: str | None = None,
+        wishes: Signals | None = None,
+    ) -> None:
+        self._loaded = loaded
+        self._loop = loop
+        self._dry_run = dry_run or loaded.config.mode == "dry_run"
+        self._open_new = open_new
+        self._only = only
+        self._wishes = wishes
+        self._printer = Printer()
+        self._narrator = Narrator(share(loaded.config.execution.funds_fraction), now=_now, compact=loop)
+        prefix = "DRY RUN " if self._dry_run else ""
+        self._progress = Progress(self._narrator, self._printer, prefix=prefix, compact=loop)
+
+    def trade(self) -> int:
+        """Run the engine to its end; answers the exit code."""
+        try:
+            return self._trade()
+        finally:
+            self._progress.close()
+            self._printer.close()
+
+    def _trade(self) -> int:
+        from oms import app
+
+        stopping = Stopping()
+        with stopping.listening():
+            market = app.market_of(self._loaded)
+            if self._wishes is not None:
+                app.admit_signals(self._loaded, self._wishes, market)
+            engine = app.Engine(
+                self._loaded,
+                loop=self._loop,
+                open_new=self._open_new,
+                dry_run=self._dry_run,
+                signals=self._signals(),
+                watcher=self._progress,
+                stopping=stopping,
+                say=self._progress.note,
+                market=market,
+            )
+            try:
+                return self._watched(engine)
+            except Exception:
+                self._leave(engine)
+                raise
+            finally:
+                engine.close()
+
+    def _signals(self) -> Callable[[], Signals] | None:
+        wishes = self._wishes
+        return None if wishes is None else lambda: wishes
+
+    def _watched(self, engine: Engine) -> int:
+        state = engine.driver.state
+        self._introduce()
+        self._right_cycle(state.open_cycle.cycle_id if state.open_cycle is not None else None)
+        self._say(self._narrator.resuming(state, engine.last_entry_at))
+        was_open = state.open_cycle is not None
+        ending = engine.run()
+        if ending.exit_code != EXIT_DONE:
+            self._leave(engine)
+            self._printer.progress(f"oms: {ending.why}")
+        elif not self._open_new and not was_open:
+            self._say([Line(text="nothing is open", is_answer=True)])
+        elif ending.why:
+            self._say([Line(text=ending.why, is_answer=True)])
+        if self._loop:
+            self._summary()
+        return ending.exit_code
+
+    def _introduce(self) -> None:
+        config = self._loaded.config
+        mode = "DRY RUN" if self._dry_run else config.mode.upper()
+        text = f"{mode}  {config.account}, {config.broker.kind} broker, {config.market.source} market"
+        self._printer.progress(text)
+
+    def _right_cycle(self, open_cycle: str | None) -> None:
+        if self._only is not None and self._only != open_cycle:
+            raise UsageError(f"cycle {self._only} is not open; open is {open_cycle or 'none'}; see `cycle list`")
+
+    def _leave(self, engine: Engine) -> None:
+        """Say what is still out when the process ends before the cycle does."""
+        self._progress.close()
+        out = still_open(engine.driver.state)
+        cycle = engine.driver.state.open_cycle
+        if cycle is not None:
+            self._printer.progress(f"{cycle.cycle_id} stays open in {cycle.phase.value}; `run` or `resume` goes on")
+        if out:
+            self._printer.progress(f"still open at the broker, as far as is known: {count(len(out), 'order')}")
+        for line in out:
+            self._printer.progress(f"  {line}")
+
+    def _summary(self) -> None:
+        totals = self._narrator.totals
+        outcomes = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(totals.outcomes.items()))
+        self._say(
+            [
+                Line(
+                    phase="total",
+                    text=f"{count(totals.cycles, 'cycle')}{': ' if outcomes else ''}{outcomes}; "
+                    f"{totals.funds_refusals} buys refused for lack of funds, {totals.resent} orders sent again",
+                    is_answer=True,
+                )
+            ]
+        )
+
+    def _say(self, lines: list[Line]) -> None:
+        self._progress.say(lines)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

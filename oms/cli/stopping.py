@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM: the first asks the engine to stop at its next step, the second ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from oms.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+
+_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
+_NOTICE = (
+    b"\noms: stopping after this step; orders at the broker keep working. Once more ends it at once, "
+    b"which is safe too: the next run goes on.\n"
+)
+
+
+class Stopping:
+    """Called by the engine: the exit code it is asked to end with, None while it may go on."""
+
+    def __init__(self) -> None:
+        self._code: int | None = None
+
+    def __call__(self) -> int | None:
+        return self._code
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch both signals while the block runs."""
+        before = {number: signal.signal(number, self._caught) for number in _CODES}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _caught(self, number: int, _frame: FrameType | None) -> None:
+        # print() may not be called here: the signal may have interrupted it.
+        self._code = _CODES[signal.Signals(number)]
+        for each in _CODES:
+            signal.signal(each, signal.SIG_DFL)
+        with suppress(OSError):
+            os.write(2, _NOTICE)
