@@ -15,7 +15,15 @@ APPLICATION_ID = 0x6F6D736A
 
 WATCHED = " OR ".join(
     f"kind = '{kind}'"
-    for kind in ("cycle_opened", "buys_revalidated", "funds_observed", "selected", "attention_raised", "halted", "released")
+    for kind in (
+        "cycle_opened",
+        "buys_revalidated",
+        "funds_observed",
+        "selected",
+        "attention_raised",
+        "halted",
+        "released",
+    )
 )
 
 TRIGGERS = (
@@ -70,11 +78,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_at", "events", ["at"], unique=False)
     op.create_index("ix_events_kind", "events", ["kind"], unique=False, sqlite_where=sa.text(WATCHED))
+    op.create_index("ix_events_symbol", "events", ["symbol"], unique=False, sqlite_where=sa.text("symbol IS NOT NULL"))
     op.create_index(
-        "ix_events_symbol", "events", ["symbol"], unique=False, sqlite_where=sa.text("symbol IS NOT NULL")
-    )
-    op.create_index(
-        "uq_events_cycle_id_version", "events", ["cycle_id", "version"], unique=True, sqlite_where=sa.text("cycle_id IS NOT NULL")
+        "uq_events_cycle_id_version",
+        "events",
+        ["cycle_id", "version"],
+        unique=True,
+        sqlite_where=sa.text("cycle_id IS NOT NULL"),
     )
     op.create_table(
         "heads",
@@ -192,7 +202,11 @@ def upgrade() -> None:
         "ix_orders_unclosed", "orders", ["account"], unique=False, sqlite_where=sa.text("phase != 'CLOSED'")
     )
     op.create_index(
-        "uq_orders_order_no", "orders", ["account", "order_no"], unique=True, sqlite_where=sa.text("order_no IS NOT NULL")
+        "uq_orders_order_no",
+        "orders",
+        ["account", "order_no"],
+        unique=True,
+        sqlite_where=sa.text("order_no IS NOT NULL"),
     )
     op.create_table(
         "fills",

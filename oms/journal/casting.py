@@ -8,7 +8,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import Table, bindparam, delete, insert
+from sqlalchemy import RowMapping, Table, bindparam, delete, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -60,7 +60,7 @@ class Cast(Generic[T]):
             row.insert(at, beside[name])
         return tuple(row)
 
-    def value(self, row: Mapping[str, Any]) -> T:
+    def value(self, row: Mapping[str, Any] | RowMapping) -> T:
         """The value that a row, read through the table's column types, stands for."""
         found = {name: row[column] for name, column in self._columns.items()}
         for name, enum in self._enums.items():
@@ -99,9 +99,7 @@ def upsert_sql(table: Table) -> str:
     """
     keys = [column.name for column in table.primary_key.columns]
     statement = sqlite_insert(table)
-    rest = {
-        c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys and not c.info.get("fixed")
-    }
+    rest = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys and not c.info.get("fixed")}
     return str(statement.on_conflict_do_update(index_elements=keys, set_=rest).compile(dialect=_DIALECT))
 
 

@@ -14,7 +14,6 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -136,12 +135,18 @@ def _decode_fields(plan: _Plan, found: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-@cache
+_PLANS: dict[type[Any], _Plan] = {}
+
+
 def _plan(cls: type[Any]) -> _Plan:
     """How one class is written, worked out once from its type hints."""
+    known = _PLANS.get(cls)
+    if known is not None:
+        return known
     hints = get_type_hints(cls)
     is_event = issubclass(cls, Event)
-    data, columns = [], []
+    data: list[_Field] = []
+    columns: list[_Field] = []
     for f in fields(cls):
         coder, decoder = _coders(hints[f.name])
         default = _NOTHING if f.default is MISSING else f.default
@@ -149,7 +154,8 @@ def _plan(cls: type[Any]) -> _Plan:
         omitted = coder(default) if empty else _NOTHING
         planned = _Field(f.name, coder, decoder, default, omitted)
         (columns if is_event and f.name in COLUMNS else data).append(planned)
-    return _Plan(cls, tuple(data), frozenset(f.name for f in data), tuple(columns))
+    made = _PLANS[cls] = _Plan(cls, tuple(data), frozenset(f.name for f in data), tuple(columns))
+    return made
 
 
 def _coders(hint: Any) -> tuple[Coder, Coder]:

@@ -20,8 +20,29 @@ BUSY_S = 5.0
 """Seconds to wait for a lock before the write is given up."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "smbfuse", "9p", "afs", "ceph", "davfs", "fuse.sshfs",
-     "fuse.rclone", "fuse.s3fs", "fuse.davfs2", "fuse.glusterfs", "glusterfs", "lustre", "ncpfs", "beegfs"}
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "smbfuse",
+        "9p",
+        "afs",
+        "ceph",
+        "davfs",
+        "fuse.sshfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.davfs2",
+        "fuse.glusterfs",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "beegfs",
+    }
 )
 """Where file locks and shared memory do not hold between machines, and SQLite loses data."""
 
@@ -46,12 +67,12 @@ def sqlite_file(url: str) -> Path | None:
     return Path(name).absolute()
 
 
-def writer_engine(url: str) -> Engine:
+def writer_engine(url: str, *, create: bool = False) -> Engine:
     """An engine that holds exactly one connection, with transactions begun by hand only."""
     path = sqlite_file(url)
     if path is None:
         return create_engine(url, poolclass=StaticPool, connect_args={"isolation_level": None, "timeout": BUSY_S})
-    return create_engine("sqlite://", poolclass=StaticPool, creator=_opener(path, "rw"))
+    return create_engine("sqlite://", poolclass=StaticPool, creator=_opener(path, "rwc" if create else "rw"))
 
 
 def reader_engine(path: Path) -> Engine:
@@ -64,7 +85,9 @@ def _opener(path: Path, mode: str) -> Callable[[], sqlite3.Connection]:
     uri = f"{path.as_uri()}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=mode == "rw")
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=mode != "ro"
+        )
         connection.execute("PRAGMA trusted_schema = OFF")
         return connection
 
@@ -92,6 +115,12 @@ def tune_writer(raw: sqlite3.Connection, *, in_memory: bool) -> None:
     raw.execute("PRAGMA wal_autocheckpoint = 0")
     raw.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
     set_synchronous(raw, FULL)
+
+
+def tune_scratch(raw: sqlite3.Connection) -> None:
+    """For a database that is thrown away: nothing needs to survive."""
+    raw.execute("PRAGMA journal_mode = OFF")
+    raw.execute("PRAGMA synchronous = OFF")
 
 
 NORMAL, FULL = 1, 2
@@ -172,11 +201,19 @@ _MEANINGS: dict[Any, tuple[type[OmsError], str]] = {
     sqlite3.SQLITE_LOCKED: (StorageError, "another connection of this process has locked the database"),
     sqlite3.SQLITE_FULL: (StorageError, "the disk is full; nothing was written, free some space and run again"),
     sqlite3.SQLITE_READONLY: (StorageError, "the file or its folder cannot be written; check their permissions"),
-    sqlite3.SQLITE_IOERR: (StorageError, "the disk reported an error; whether it was written is decided by the next start"),
-    sqlite3.SQLITE_CANTOPEN: (StorageError, "the file cannot be opened; check that its folder exists and can be written"),
+    sqlite3.SQLITE_IOERR: (
+        StorageError,
+        "the disk reported an error; whether it was written is decided by the next start",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        StorageError,
+        "the file cannot be opened; check that its folder exists and can be written",
+    ),
     sqlite3.SQLITE_PERM: (StorageError, "the file may not be opened; check its permissions"),
     sqlite3.SQLITE_NOMEM: (StorageError, "there is not enough memory"),
     sqlite3.SQLITE_CORRUPT: (
-        DamagedError, "the database is damaged; run `journal verify`, then restore the newest backup"),
+        DamagedError,
+        "the database is damaged; run `journal verify`, then restore the newest backup",
+    ),
     sqlite3.SQLITE_NOTADB: (DamagedError, "this is not a database of this program, or it is damaged or encrypted"),
 }

@@ -54,8 +54,18 @@ class LeaseRow:
         here = self._process
         raw.execute(
             _TAKE,
-            (self._account, fence, here.host, here.restart_token, here.pid_namespace, here.pid, here.started,
-             to_instant(now), to_instant(now), to_instant(now + timedelta(seconds=self._seconds))),
+            (
+                self._account,
+                fence,
+                here.host,
+                here.restart_token,
+                here.pid_namespace,
+                here.pid,
+                here.started,
+                to_instant(now),
+                to_instant(now),
+                to_instant(now + timedelta(seconds=self._seconds)),
+            ),
         )
         start = genesis(self._account)
         raw.execute(_FIRST_HEAD, (self._account, start, start))
@@ -66,9 +76,7 @@ class LeaseRow:
         _, host, token, namespace, pid, started, expires = found
         if expires is None or from_instant(expires) <= now:
             return
-        holder = ProcessInfo(
-            host=host, restart_token=token, pid=pid, pid_namespace=namespace, started=started
-        )
+        holder = ProcessInfo(host=host, restart_token=token, pid=pid, pid_namespace=namespace, started=started)
         if is_gone(holder, self._process):
             return
         until = from_instant(expires)

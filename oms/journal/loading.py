@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, literal_column, select
+from sqlalchemy import Connection, RowMapping, literal_column, select
 
 from oms.errors import DamagedError
 from oms.journal import tables
@@ -32,7 +32,7 @@ from oms.model.event import (
 from oms.model.order import Order
 from oms.model.state import AccountState
 
-_STORED = (
+STORED = (
     tables.events.c.seq,
     tables.events.c.at,
     tables.events.c.cycle_id,
@@ -41,6 +41,7 @@ _STORED = (
     tables.events.c.kind,
     tables.events.c.data,
 )
+"""Columns of a stored fact that :func:`recorded` reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,10 @@ def read_head(connection: Connection, account: str) -> Head:
     """The end of the chain, checked against its last row."""
     events, heads = tables.events, tables.heads
     last = connection.execute(
-        select(events.c.seq, events.c.hash).where(events.c.account == account, events.c.seq > 0).order_by(events.c.seq.desc()).limit(1)
+        select(events.c.seq, events.c.hash)
+        .where(events.c.account == account, events.c.seq > 0)
+        .order_by(events.c.seq.desc())
+        .limit(1)
     ).first()
     found = connection.execute(select(heads).where(heads.c.account == account)).first()
     start = (0, genesis(account))
@@ -112,13 +116,15 @@ def known_numbers(raw: sqlite3.Connection, account: str, order_nos: Collection[s
 def recall_order(connection: Connection, cl_ord_id: str) -> Order | None:
     """An order of any age by our own key."""
     orders = tables.orders
-    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id)).first()
-    return None if row is None else _whole_order(connection, row)
+    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id))
+    return _whole_order(connection, row.mappings().first())
 
 
-def _whole_order(connection: Connection, row: Row[Any]) -> Order:
+def _whole_order(connection: Connection, row: RowMapping | None) -> Order | None:
     """An order with its executions, which the table of fills holds."""
-    order = ORDERS.value(row._mapping)
+    if row is None:
+        return None
+    order = ORDERS.value(row)
     if not order.cum_qty:
         return order
     fills = tables.fills
@@ -133,7 +139,7 @@ def last_version(connection: Connection, cycle_id: str) -> int:
     return connection.execute(statement).scalar() or 0
 
 
-def recorded(row: Row[Any]) -> Recorded:
+def recorded(row: Any) -> Recorded:
     """The fact that a stored row holds, with its place."""
     event = decode(row.kind, row.data, row.cycle_id, row.cl_ord_id, row.symbol)
     return Recorded(seq=row.seq, at=row.at, event=event)
@@ -142,7 +148,7 @@ def recorded(row: Row[Any]) -> Recorded:
 def facts_of_cycle(connection: Connection, cycle_id: str) -> Iterator[Recorded]:
     """Every fact of one cycle, in order."""
     events = tables.events
-    rows = connection.execute(select(*_STORED).where(events.c.cycle_id == cycle_id).order_by(events.c.version))
+    rows = connection.execute(select(*STORED).where(events.c.cycle_id == cycle_id).order_by(events.c.version))
     return (recorded(row) for row in rows)
 
 
@@ -150,7 +156,7 @@ def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | 
     """The newest fact of a kind that is indexed by name (``tables.WATCHED_KINDS``)."""
     events = tables.events
     row = connection.execute(
-        select(*_STORED)
+        select(*STORED)
         # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
         .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
         .order_by(events.c.seq.desc())
@@ -177,7 +183,7 @@ def _load_account(connection: Connection, state: AccountState) -> None:
             inbox_id=account.halt_inbox_id,
         )
     first = connection.execute(
-        select(*_STORED).where(tables.events.c.account == state.account, tables.events.c.seq == 1)
+        select(*STORED).where(tables.events.c.account == state.account, tables.events.c.seq == 1)
     ).first()
     if first is not None:
         opened = recorded(first).event
@@ -224,20 +230,29 @@ def fold_cycle(facts: Iterator[Recorded]) -> Cycle | None:
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:
     orders, events = tables.orders, tables.events
     current = "" if state.cycle is None else state.cycle.cycle_id
-    unclosed = select(orders).where(
-        orders.c.account == state.account,
-        orders.c.phase != literal_column("'CLOSED'"),
-        orders.c.cycle_id != current,
-    ).order_by(literal_column("orders.rowid"))
-    for row in connection.execute(unclosed).all():
+    unclosed = (
+        select(orders)
+        .where(
+            orders.c.account == state.account,
+            orders.c.phase != literal_column("'CLOSED'"),
+            orders.c.cycle_id != current,
+        )
+        .order_by(literal_column("orders.rowid"))
+    )
+    for row in connection.execute(unclosed).mappings().all():
         order = _whole_order(connection, row)
+        assert order is not None
         state.parked[order.cl_ord_id] = order
-    touched = select(events.c.cl_ord_id).distinct().where(
-        events.c.account == state.account,
-        events.c.seq > opened_seq,
-        events.c.cl_ord_id.is_not(None),
-        events.c.cycle_id != current,
-        events.c.kind != AttentionRaised.kind,
+    touched = (
+        select(events.c.cl_ord_id)
+        .distinct()
+        .where(
+            events.c.account == state.account,
+            events.c.seq > opened_seq,
+            events.c.cl_ord_id.is_not(None),
+            events.c.cycle_id != current,
+            events.c.kind != AttentionRaised.kind,
+        )
     )
     for cl_ord_id in connection.execute(touched).scalars().all():
         found = recall_order(connection, cl_ord_id)
@@ -247,14 +262,15 @@ def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -
 
 def _load_lists(connection: Connection, state: AccountState) -> None:
     account = state.account
-    for row in connection.execute(select(tables.holdings).where(tables.holdings.c.account == account)):
-        state.holdings[row.symbol] = HOLDINGS.value(row._mapping)
-    for row in connection.execute(select(tables.blacklist).where(tables.blacklist.c.account == account)):
-        state.blacklist[row.symbol] = BLACKLIST.value(row._mapping)
-    for row in connection.execute(select(tables.frozen).where(tables.frozen.c.account == account)):
-        state.frozen[row.symbol] = row.reason
-    for row in connection.execute(select(tables.external_orders).where(tables.external_orders.c.account == account)):
-        state.external[row.order_id] = EXTERNAL.value(row._mapping)
+    for row in connection.execute(select(tables.holdings).where(tables.holdings.c.account == account)).mappings():
+        state.holdings[row["symbol"]] = HOLDINGS.value(row)
+    for row in connection.execute(select(tables.blacklist).where(tables.blacklist.c.account == account)).mappings():
+        state.blacklist[row["symbol"]] = BLACKLIST.value(row)
+    for row in connection.execute(select(tables.frozen).where(tables.frozen.c.account == account)).mappings():
+        state.frozen[row["symbol"]] = row["reason"]
+    seen = select(tables.external_orders).where(tables.external_orders.c.account == account)
+    for row in connection.execute(seen).mappings():
+        state.external[row["order_id"]] = EXTERNAL.value(row)
     selected = last_of_kind(connection, account, Selected.kind)
     if selected is not None and isinstance(selected.event, Selected):
         state.last_selected = selected.event

@@ -52,6 +52,7 @@ def to_instant(instant: datetime) -> int:
 
 
 def from_instant(micros: int) -> datetime:
+    """The aware UTC instant so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=micros)
 
 
@@ -128,7 +129,7 @@ class Truth(TypeDecorator[bool]):
     impl = WHOLE
     cache_ok = True
 
-    def process_bind_param(self, value: bool | None, dialect: Dialect) -> Any:  # noqa: FBT001  # SQLAlchemy's signature
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> Any:
         del dialect
         return None if value is None else int(value)
 

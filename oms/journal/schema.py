@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection
 
 from oms.errors import DamagedError
 from oms.journal.connection import driver
@@ -52,9 +52,13 @@ def examine(connection: Connection, where: object) -> Found:
 
 
 def _revision(raw: sqlite3.Connection, names: set[str], where: object) -> str:
-    stamps = [r for (r,) in raw.execute("SELECT version_num FROM alembic_version")] if "alembic_version" in names else []
+    stamps = (
+        [r for (r,) in raw.execute("SELECT version_num FROM alembic_version")] if "alembic_version" in names else []
+    )
     if len(stamps) != 1:
-        raise DamagedError(f"{where} is half migrated: it carries {len(stamps)} schema stamps instead of one; restore a backup")
+        raise DamagedError(
+            f"{where} is half migrated: it carries {len(stamps)} schema stamps instead of one; restore a backup"
+        )
     return str(stamps[0])
 
 
@@ -94,13 +98,3 @@ def move_up(connection: Connection, path: Path, now: datetime) -> Path:
     copy.chmod(0o600)
     upgrade(connection)
     return copy
-
-
-def differences(connection: Connection) -> list[str]:
-    """Tables that are there and should not be, or the other way round; for ``doctor``."""
-    there = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    return sorted(there ^ set(metadata.tables))
-
-
-def stamp_of(connection: Connection) -> str:
-    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,26 +13,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms import crashpoints
-from oms.errors import DamagedError, RefusedError, StorageError
-from oms.journal import anchors, loading, schema, tables
+from oms.errors import DamagedError, StorageError
+from oms.journal import anchors, loading, tables
 from oms.journal.casting import insert_sql
 from oms.journal.chain import link
 from oms.journal.codec import Encoded, encode
-from oms.journal.connection import (
-    FULL,
-    NORMAL,
-    driver,
-    make_private_file,
-    refuse_network_file_system,
-    set_synchronous,
-    sqlite_file,
-    translate,
-    tune_writer,
-    writer_engine,
-)
+from oms.journal.connection import FULL, NORMAL, driver, set_synchronous, sqlite_file, translate
 from oms.journal.lease import LeaseRow, fence_lost
 from oms.journal.loading import Head
 from oms.journal.machine import ProcessInfo, this_process
+from oms.journal.opening import opened_for_writing
 from oms.journal.projection import Shadow, check_exact
 from oms.journal.scalars import to_instant
 from oms.model.event import Event, OrderReserved, Recorded
@@ -74,9 +63,7 @@ class SqliteJournal:
 
     state: AccountState
 
-    def __init__(
-        self, connection: Connection, account: str, clock: Clock, lease: LeaseRow, path: Path | None
-    ) -> None:
+    def __init__(self, connection: Connection, account: str, clock: Clock, lease: LeaseRow, path: Path | None) -> None:
         """Take the lease and load the account; see :func:`open_journal`."""
         self.commits = Commits()
         self._connection = connection
@@ -368,61 +355,6 @@ def open_journal(
         LeaseHeldError: another process owns the account.
         StorageError: it cannot be opened or written now.
     """
-    path = sqlite_file(url)
-    if path is not None:
-        refuse_network_file_system(path)
-        make_private_file(path)
-        _refuse_unwritable(path)
-    engine = writer_engine(url)
-    where = path or "the journal in memory"
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            _prepare(connection, path, clock, say)
-            _stamp(connection, account, mode, where)
-            row = LeaseRow(account, clock, lease_seconds, process or this_process())
-            return SqliteJournal(connection, account, clock, row, path)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, DBAPIError) as error:
-        engine.dispose()
-        raise translate(error, where, "opening the journal") from error
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def _refuse_unwritable(path: Path) -> None:
-    for place in (path, path.parent):
-        if not os.access(place, os.W_OK):
-            raise StorageError(f"{place} cannot be written; the journal needs its file and its folder writable")
-
-
-def _prepare(connection: Connection, path: Path | None, clock: Clock, say: Callable[[str], None]) -> None:
-    raw = driver(connection)
-    found = schema.examine(connection, path or "the journal in memory")
-    tune_writer(raw, in_memory=path is None)
-    if found is schema.Found.EMPTY:
-        schema.make(connection, in_memory=path is None)
-    elif found is schema.Found.OLDER:
-        assert path is not None
-        copy = schema.move_up(connection, path, clock.now())
-        say(f"{path} was moved up to schema {tables.SCHEMA_REVISION}; the database as it was is {copy}")
-
-
-def _stamp(connection: Connection, account: str, mode: str, where: object) -> None:
-    """Write into a new database whose it is, or check it."""
-    raw = driver(connection)
-    found = dict(raw.execute("SELECT name, value FROM meta"))
-    if not found:
-        raw.execute("BEGIN IMMEDIATE")
-        raw.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", [("account", account), ("mode", mode)])
-        raw.execute("COMMIT")
-        return
-    for name, wanted in (("account", account), ("mode", mode)):
-        if found.get(name) != wanted:
-            raise RefusedError(
-                f"{where} was made for {name} {found.get(name)!r}, and the configuration says {wanted!r}: "
-                "a journal never changes its account or mode; name another file in journal.url"
-            )
+    with opened_for_writing(url, account, mode, clock, say) as connection:
+        row = LeaseRow(account, clock, lease_seconds, process or this_process())
+        return SqliteJournal(connection, account, clock, row, sqlite_file(url))

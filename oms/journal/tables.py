@@ -69,12 +69,20 @@ events = Table(
     Column("data", TEXT, nullable=False),
     Column("hash", HASH, nullable=False),
 )
-Index("uq_events_cycle_id_version", events.c.cycle_id, events.c.version, unique=True,
-      sqlite_where=events.c.cycle_id.is_not(None))
+Index(
+    "uq_events_cycle_id_version",
+    events.c.cycle_id,
+    events.c.version,
+    unique=True,
+    sqlite_where=events.c.cycle_id.is_not(None),
+)
 Index("ix_events_symbol", events.c.symbol, sqlite_where=events.c.symbol.is_not(None))
 Index("ix_events_at", events.c.at)
-Index("ix_events_kind", events.c.kind,
-      sqlite_where=or_(*[literal_column("kind") == literal_column(f"'{kind}'") for kind in WATCHED_KINDS]))
+Index(
+    "ix_events_kind",
+    events.c.kind,
+    sqlite_where=or_(*[literal_column("kind") == literal_column(f"'{kind}'") for kind in WATCHED_KINDS]),
+)
 
 heads = Table(
     "heads",
@@ -194,8 +202,9 @@ orders = Table(
     UniqueConstraint("cycle_id", "side", "idx"),
 )
 """One row per intent, for ever. ``ord_status`` is derived on reading and never stored."""
-Index("uq_orders_order_no", orders.c.account, orders.c.order_no, unique=True,
-      sqlite_where=orders.c.order_no.is_not(None))
+Index(
+    "uq_orders_order_no", orders.c.account, orders.c.order_no, unique=True, sqlite_where=orders.c.order_no.is_not(None)
+)
 Index("ix_orders_unclosed", orders.c.account, sqlite_where=literal_column("phase") != literal_column("'CLOSED'"))
 Index("ix_orders_symbol", orders.c.symbol)
 
@@ -316,7 +325,11 @@ def create_all(connection: Connection) -> None:
     metadata.create_all(connection, checkfirst=False)
     for trigger in TRIGGERS.values():
         connection.execute(text(trigger))
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-                            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"))
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})
     connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))

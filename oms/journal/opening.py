@@ -1,0 +1,93 @@
+"""From a database address to a connection that may write one account's journal, or a sentence why not."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from oms.errors import RefusedError, StorageError
+from oms.journal import schema, tables
+from oms.journal.connection import (
+    driver,
+    make_private_file,
+    refuse_network_file_system,
+    sqlite_file,
+    translate,
+    tune_writer,
+    writer_engine,
+)
+from oms.ports import Clock
+
+
+@contextmanager
+def opened_for_writing(
+    url: str, account: str, mode: str, clock: Clock, say: Callable[[str], None]
+) -> Iterator[Connection]:
+    """The one writing connection to an account's database, made or migrated as needed; no lease is taken yet.
+
+    The block that takes it over keeps it open; where the block fails, it is closed. Errors are those of
+    :func:`oms.journal.store.open_journal`.
+    """
+    path = sqlite_file(url)
+    where = path or "the journal in memory"
+    if path is not None:
+        refuse_network_file_system(path)
+        make_private_file(path)
+        _refuse_unwritable(path)
+    engine = writer_engine(url)
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            _prepare(connection, path, clock, say)
+            _stamp(connection, account, mode, where)
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, DBAPIError) as error:
+        engine.dispose()
+        raise translate(error, where, "opening the journal") from error
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _refuse_unwritable(path: Path) -> None:
+    for place in (path, path.parent):
+        if not os.access(place, os.W_OK):
+            raise StorageError(f"{place} cannot be written; the journal needs its file and its folder writable")
+
+
+def _prepare(connection: Connection, path: Path | None, clock: Clock, say: Callable[[str], None]) -> None:
+    raw = driver(connection)
+    found = schema.examine(connection, path or "the journal in memory")
+    tune_writer(raw, in_memory=path is None)
+    if found is schema.Found.EMPTY:
+        schema.make(connection, in_memory=path is None)
+    elif found is schema.Found.OLDER:
+        assert path is not None
+        copy = schema.move_up(connection, path, clock.now())
+        say(f"{path} was moved up to schema {tables.SCHEMA_REVISION}; the database as it was is {copy}")
+
+
+def _stamp(connection: Connection, account: str, mode: str, where: object) -> None:
+    """Write into a new database whose it is, or check it."""
+    raw = driver(connection)
+    found = dict(raw.execute("SELECT name, value FROM meta"))
+    if not found:
+        raw.execute("BEGIN IMMEDIATE")
+        raw.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", [("account", account), ("mode", mode)])
+        raw.execute("COMMIT")
+        return
+    for name, wanted in (("account", account), ("mode", mode)):
+        if found.get(name) != wanted:
+            raise RefusedError(
+                f"{where} was made for {name} {found.get(name)!r}, and the configuration says {wanted!r}: "
+                "a journal never changes its account or mode; name another file in journal.url"
+            )

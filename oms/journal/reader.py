@@ -1,0 +1,80 @@
+"""Reading a journal while its engine runs, or when nothing runs: a read-only door that locks nobody out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from oms.errors import DamagedError, UsageError
+from oms.journal import schema
+from oms.journal.connection import driver, reader_engine, sqlite_file, translate
+
+
+class Reader:
+    """One journal, seen through short read transactions: each question has one consistent answer."""
+
+    def __init__(self, engine: Engine | None, kept: Connection | None, path: Path | None) -> None:
+        """Made by :func:`open_reader` and :func:`reader_over`."""
+        self._engine = engine
+        self._kept = kept
+        self.path = path
+        """The file; None for a journal in memory."""
+        self.where: object = path or "the journal in memory"
+        with self.asking("opening the journal") as connection:
+            if schema.examine(connection, self.where) is not schema.Found.CURRENT:
+                raise DamagedError(f"{self.where} is of an older release; `db upgrade` moves it up")
+            about = dict(driver(connection).execute("SELECT name, value FROM meta").fetchall())
+        if not {"account", "mode"} <= about.keys():
+            raise DamagedError(f"{self.where} does not say whose it is: it was not made by `run`")
+        self.account: str = about["account"]
+        self.mode: str = about["mode"]
+
+    @contextmanager
+    def asking(self, doing: str) -> Iterator[Connection]:
+        """A connection that sees one state of the journal from its first question to its last.
+
+        Raises:
+            StorageError: the database cannot be read now.
+            DamagedError: it is damaged, or not a journal.
+        """
+        try:
+            if self._kept is not None:
+                yield self._kept
+                return
+            assert self._engine is not None
+            with self._engine.connect() as connection:
+                driver(connection).execute("BEGIN")
+                yield connection
+        except (sqlite3.Error, DBAPIError) as error:
+            raise translate(error, self.where, doing) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+def open_reader(url: str) -> Reader:
+    """Open a journal for reading only.
+
+    Raises:
+        UsageError: there is none at this address.
+        DamagedError: it is damaged, half migrated, of another release, or another program's.
+        StorageError: it cannot be read now.
+    """
+    path = sqlite_file(url)
+    if path is None:
+        raise UsageError("a journal in memory can be read only by the process that holds it")
+    if not path.exists():
+        raise UsageError(f"there is no journal at {path} yet; `run` makes it")
+    return Reader(reader_engine(path), None, path)
+
+
+def reader_over(connection: Connection, path: Path | None = None) -> Reader:
+    """Read over a connection that is open already: a journal in memory has no other, a rebuild sees its own writes."""
+    return Reader(None, connection, path)

@@ -1,0 +1,70 @@
+"""Cast the tables anew from the facts, for a journal whose facts are whole and whose tables are not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from oms.errors import DamagedError
+from oms.journal import tables
+from oms.journal.casting import insert_sql
+from oms.journal.connection import FULL, driver, set_synchronous, sqlite_file, translate, tune_scratch, writer_engine
+from oms.journal.lease import LeaseRow
+from oms.journal.machine import ProcessInfo, this_process
+from oms.journal.opening import opened_for_writing
+from oms.journal.reader import reader_over
+from oms.journal.verify import fold_afresh, verify
+from oms.ports import Clock
+
+
+def rebuild(
+    url: str,
+    account: str,
+    mode: str,
+    clock: Clock,
+    *,
+    process: ProcessInfo | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Replace every shadow row by what a fresh fold of the facts gives, in one transaction; returns the facts folded.
+
+    Raises:
+        DamagedError: the facts themselves are not whole; nothing was changed.
+        LeaseHeldError: an engine works on this account.
+    """
+    with opened_for_writing(url, account, mode, clock, say) as connection:
+        raw = driver(connection)
+        lease = LeaseRow(account, clock, 15.0, process or this_process())
+        try:
+            set_synchronous(raw, FULL)
+            # One transaction from the lease to the new rows: nobody can append in between.
+            raw.execute("BEGIN IMMEDIATE")
+            fence = lease.take(raw).fence
+            verdict = verify(reader_over(connection, sqlite_file(url)), fold=False)
+            if not verdict.ok:
+                raise DamagedError(f"{url}: {verdict.problem}; {verdict.remedy}")
+            with TemporaryDirectory(prefix="oms-rebuild-") as folder:
+                scratch = writer_engine(f"sqlite:///{Path(folder) / 'fresh.db'}", create=True)
+                try:
+                    with scratch.connect() as fresh:
+                        tune_scratch(driver(fresh))
+                        folded = fold_afresh(connection, fresh, account).seq
+                        for table in tables.SHADOWS:
+                            _replace(raw, driver(fresh), table.name, insert_sql(table), account)
+                finally:
+                    scratch.dispose()
+            lease.release(raw, fence)
+            raw.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise translate(error, url, "rebuilding the tables") from error
+        connection.close()
+        connection.engine.dispose()
+        return folded
+
+
+def _replace(raw: sqlite3.Connection, fresh: sqlite3.Connection, table: str, insert: str, account: str) -> None:
+    # Table names are our own.
+    raw.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608
+    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table} ORDER BY rowid"))  # noqa: S608

@@ -1,0 +1,290 @@
+"""Is the journal what was written, and do its tables show what its facts add up to?
+
+The chain is walked from its first row, every fact is folded afresh into a scratch database by the very code that
+writes the tables, and each row is compared. The first bad row is named, with what to do about it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from oms.errors import DamagedError
+from oms.journal import anchors, loading, tables
+from oms.journal.answers import Answer
+from oms.journal.chain import StoredRow, Walk, walk
+from oms.journal.codec import decode
+from oms.journal.connection import driver, tune_scratch, writer_engine
+from oms.journal.projection import Shadow
+from oms.journal.reader import Reader
+from oms.journal.scalars import from_instant
+from oms.model.cycle import ImpossibleFact
+from oms.model.event import Recorded
+from oms.model.state import AccountState
+
+RECENT = 10_000
+"""Rows that a quick verification walks."""
+
+BATCH = 2000
+"""Facts folded between two writes of their shadow."""
+
+RESTORE = "stop the engine, restore the newest good backup, and let `run` reconcile it with the broker"
+REBUILD = "the facts are whole: `journal rebuild` casts the tables anew from them"
+
+_ROWS = (
+    "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account FROM events"
+    " WHERE seq > ? ORDER BY seq"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a verification found."""
+
+    ok: bool
+    rows: int
+    """Rows walked."""
+    seq: int
+    """Last good row of the chain."""
+    head: str
+    """Its hash, hexadecimal."""
+    full: bool
+    anchors: int
+    """Anchors that the journal was compared with."""
+    bad_row: int | None = None
+    """First bad row of the chain, where the chain is what is bad."""
+    problem: str = ""
+    remedy: str = ""
+    chain_s: float = 0.0
+    fold_s: float = 0.0
+
+    def answer(self) -> Answer:
+        """As JSON; seconds are the only figures that are not exact."""
+        return {"schema": "oms.journal-verify/1", **asdict(self)}
+
+
+class _Bad(Exception):
+    """Something is not as it should be: the row where there is one, and the remedy."""
+
+    def __init__(self, problem: str, remedy: str, row: int | None = None) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+        self.row = row
+
+
+def verify(reader: Reader, *, full: bool = True, fold: bool = True) -> Verdict:
+    """Check the whole journal; without ``fold`` only its chain, and not ``full`` only the chain's last rows.
+
+    Anchors and heads are checked in every case.
+
+    Raises:
+        DamagedError: the database cannot even be read.
+        StorageError: it cannot be read now.
+    """
+    found = _Findings()
+    bad: _Bad | None = None
+    with reader.asking("verifying the journal") as connection:
+        try:
+            _check(connection, reader, found, full=full, fold=fold and full)
+        except _Bad as error:
+            bad = error
+    return Verdict(
+        ok=bad is None,
+        rows=found.seq - found.start,
+        seq=found.seq,
+        head=found.head.hex(),
+        full=full,
+        anchors=found.anchors,
+        bad_row=None if bad is None else bad.row,
+        problem="" if bad is None else str(bad),
+        remedy="" if bad is None else bad.remedy,
+        chain_s=found.chain_s,
+        fold_s=found.fold_s,
+    )
+
+
+@dataclass(slots=True)
+class _Findings:
+    """How far a verification came."""
+
+    start: int = 0
+    seq: int = 0
+    head: bytes = b""
+    anchors: int = 0
+    chain_s: float = 0.0
+    fold_s: float = 0.0
+
+
+def _check(connection: Connection, reader: Reader, found: _Findings, *, full: bool, fold: bool) -> None:
+    started = time.perf_counter()
+    found.start = found.seq = 0 if full else max(_last_seq(connection) - RECENT, 0)
+    walked = _walk(connection, reader.account, found.start)
+    found.seq, found.head = walked.seq, walked.head
+    found.chain_s = time.perf_counter() - started
+    if walked.bad is not None:
+        raise _Bad(walked.problem, RESTORE, walked.bad)
+    _check_head(connection, reader.account, walked)
+    found.anchors = _check_anchors(connection, reader)
+    if fold:
+        started = time.perf_counter()
+        _check_tables(connection, reader.account)
+        found.fold_s = time.perf_counter() - started
+
+
+# The chain
+
+
+def _last_seq(connection: Connection) -> int:
+    found = driver(connection).execute("SELECT max(seq) FROM events").fetchone()[0]
+    return found or 0
+
+
+def _walk(connection: Connection, account: str, start: int) -> Walk:
+    raw = driver(connection)
+    head = None
+    if start:
+        row = raw.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise _Bad(f"row {start} is missing", RESTORE, start)
+        head = row[0]
+    return walk(account, _stored(raw.execute(_ROWS, (start,)), account), start, head)
+
+
+def _stored(rows: Iterator[Any], account: str) -> Iterator[tuple[StoredRow, bytes]]:
+    for row in rows:
+        # A row that names another account does not belong here, whatever its hash.
+        yield row[:8], row[8] if row[9] == account else b""
+
+
+def _check_head(connection: Connection, account: str, walked: Walk) -> None:
+    raw = driver(connection)
+    head = raw.execute(
+        "SELECT seq, hash, barrier_seq, barrier_hash FROM heads WHERE account = ?", (account,)
+    ).fetchone()
+    if head is None:
+        if walked.seq:
+            raise _Bad("the table of heads lacks this account", RESTORE)
+        return
+    seq, link, barrier_seq, barrier_hash = head
+    if (seq, link) != (walked.seq, walked.head):
+        raise _Bad(f"the chain ends at row {walked.seq}, but the head says {seq}: rows were cut or added", RESTORE, seq)
+    covered = raw.execute("SELECT hash FROM events WHERE seq = ?", (barrier_seq,)).fetchone()
+    if barrier_seq and (covered is None or covered[0] != barrier_hash):
+        raise _Bad(f"row {barrier_seq}, which a barrier covered, is not the one that is there", RESTORE, barrier_seq)
+
+
+def _check_anchors(connection: Connection, reader: Reader) -> int:
+    if reader.path is None:
+        return 0
+    raw, counted = driver(connection), 0
+    for anchor in anchors.every(anchors.anchors_file(reader.path), reader.account):
+        row = raw.execute("SELECT hash FROM events WHERE seq = ?", (anchor.seq,)).fetchone()
+        when = f"{anchor.at:%Y-%m-%d %H:%M:%S} UTC"
+        if row is None:
+            raise _Bad(f"row {anchor.seq}, anchored at {when}, is missing: the tail was cut off", RESTORE, anchor.seq)
+        if row[0].hex() != anchor.hash:
+            raise _Bad(f"row {anchor.seq} is not the one that was anchored at {when}", RESTORE, anchor.seq)
+        counted += 1
+    return counted
+
+
+# The fold
+
+
+def _check_tables(connection: Connection, account: str) -> None:
+    """Fold every fact into a scratch database and compare each row of each table."""
+    with TemporaryDirectory(prefix="oms-verify-") as folder:
+        scratch = writer_engine(f"sqlite:///{Path(folder) / 'fresh.db'}", create=True)
+        try:
+            with scratch.connect() as fresh:
+                tune_scratch(driver(fresh))
+                fold_afresh(connection, fresh, account)
+                for table in tables.SHADOWS:
+                    _compare(table, driver(connection), driver(fresh), account)
+        finally:
+            scratch.dispose()
+
+
+def fold_afresh(source: Connection, target: Connection, account: str) -> AccountState:
+    """Cast the shadow of every fact of ``source`` into the empty database ``target``, in one transaction."""
+    raw = driver(target)
+    raw.execute("BEGIN")
+    tables.metadata.create_all(target, checkfirst=False)
+    state = AccountState(account)
+    shadow = Shadow(state)
+
+    def recall(cl_ord_id: str) -> Any:
+        shadow.write(raw, state)
+        return loading.recall_order(target, cl_ord_id)
+
+    state.recall = recall
+    for number, (fact, version, cycle_id) in enumerate(_facts(driver(source)), 1):
+        try:
+            state.apply(fact)
+        except ImpossibleFact as error:
+            raise _Bad(f"row {fact.seq} does not follow from those before it: {error}", RESTORE, fact.seq) from error
+        shadow.note(state, fact, cycle_id)
+        cycle = state.cycle
+        if cycle is not None and cycle_id == cycle.cycle_id and version != cycle.version:
+            problem = f"row {fact.seq} is version {version} of its cycle and should be {cycle.version}"
+            raise _Bad(problem, RESTORE, fact.seq)
+        if number % BATCH == 0:
+            shadow.write(raw, state)
+    shadow.write(raw, state)
+    raw.execute("COMMIT")
+    return state
+
+
+def _facts(raw: sqlite3.Connection) -> Iterator[tuple[Recorded, int | None, str | None]]:
+    for seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, *_ in raw.execute(_ROWS, (0,)):
+        try:
+            event = decode(kind, data, cycle_id, cl_ord_id, symbol)
+        except DamagedError as error:
+            raise _Bad(f"row {seq}: {error}", RESTORE, seq) from error
+        yield Recorded(seq=seq, at=from_instant(at), event=event), version, cycle_id
+
+
+def _compare(table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection, account: str) -> None:
+    """Walk both tables in the order of their keys and stop at the first difference."""
+    names = [column.name for column in table.columns]
+    keys = [column.name for column in table.primary_key.columns]
+    at = [names.index(key) for key in keys]
+    # The names are our own, from the table's definition.
+    sql = f"SELECT {', '.join(names)} FROM {table.name} WHERE account = ? ORDER BY {', '.join(keys)}"  # noqa: S608
+    with closing(stored.execute(sql, (account,))) as left, closing(fresh.execute(sql, (account,))) as right:
+        while True:
+            is_there, should_be = left.fetchone(), right.fetchone()
+            if is_there == should_be:
+                if is_there is None:
+                    return
+                continue
+            raise _Bad(_difference(table.name, names, at, is_there, should_be), REBUILD)
+
+
+def _difference(
+    table: str, names: list[str], key: list[int], is_there: tuple[Any, ...] | None, should_be: tuple[Any, ...] | None
+) -> str:
+    there = None if is_there is None else tuple(is_there[i] for i in key)
+    wanted = None if should_be is None else tuple(should_be[i] for i in key)
+    if is_there is not None and should_be is not None and there == wanted:
+        differing = [
+            f"{name} is {old!r} and should be {new!r}"
+            for name, old, new in zip(names, is_there, should_be, strict=True)
+            if old != new
+        ]
+        return f"table {table}, row {_shown(there)}: {'; '.join(differing)}"
+    if wanted is None or (there is not None and there < wanted):
+        return f"table {table}, row {_shown(there)}: it is there and follows from no fact"
+    return f"table {table}, row {_shown(wanted)}: it is missing"
+
+
+def _shown(key: tuple[Any, ...] | None) -> str:
+    return "?" if key is None else "/".join(str(part) for part in key)
