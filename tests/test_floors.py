@@ -35,9 +35,10 @@ MAY_IMPORT = {
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
+    "bench": BELOW_ROOF,
     "observe": BELOW_ROOF - {"engine"},
     "web": BELOW_ROOF - {"engine"} | {"observe", "backup"},
-    "cli": BELOW_ROOF - {"engine"} | {"sim", "fleet", "backup", "observe", "web", "bootstrap"},
+    "cli": BELOW_ROOF - {"engine"} | {"sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
 }
 
 
