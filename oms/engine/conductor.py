@@ -293,7 +293,7 @@ def _revalidated(cycle: Cycle, seen: Seen, rules: Rules, inputs: RevalidationInp
 
 
 def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: Funds) -> RevalidationInputs:
-    symbols = {buy.symbol for buy in cycle.opened.buys}
+    symbols = sorted(buy.symbol for buy in cycle.opened.buys)
     settled = cycle.settled.spendable if cycle.settled is not None else ZERO
     external = [order for order in state.external.values() if order.open and order.side is Side.BUY]
     committed = committed_to(state.orders)
@@ -307,11 +307,11 @@ def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: 
         funds=funds,
         spendable=min(settled, spendable(funds, rules.funds)),
         reserved=reserved,
-        quotes=tuple(seen.quotes[symbol] for symbol in sorted(symbols) if symbol in seen.quotes),
+        quotes=tuple(seen.quotes[symbol] for symbol in symbols if symbol in seen.quotes),
         market_time=seen.market_time,
-        held=tuple(_held(seen, symbol) for symbol in sorted(symbols) if _holds(seen, symbol)),
+        held=tuple(_held(seen, symbol) for symbol in symbols if _holds(seen, symbol)),
         committed=tuple(sorted((symbol, value) for symbol, value in committed.items() if symbol in symbols)),
-        barred=tuple(_barred(state, sorted(symbols), seen, rules)),
+        barred=tuple(_barred(state, symbols, seen, rules)),
         trades_today=_trades_today(state, cycle),
         loss_today=max(-state.realised_today, ZERO),
         blocked_by=_blocked_by(cycle, seen, rules),
