@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,41 +32,12 @@ from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
 from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
+from oms.places import Places, places
 from oms.ports import Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """The files of one account; a dry run has its own."""
-
-    journal_url: str
-    journal: Path
-    inbox: Path
-    paper: Path
-
-
-def places(loaded: LoadedConfig, *, dry_run: bool = False) -> Places:
-    """Where this configuration keeps what it remembers.
-
-    Raises:
-        UsageError: the journal is not an SQLite file, which is all that this release can write.
-    """
-    journal = loaded.journal_file
-    if journal is None:
-        raise UsageError("journal.url: PostgreSQL is not supported by this release; expected sqlite:/// and a path")
-    paper = loaded.resolve(loaded.config.broker.paper.file)
-    if dry_run or loaded.config.mode == "dry_run":
-        journal, paper = _dry(journal), _dry(paper)
-    inbox = journal.with_name("inbox.dry.db" if ".dry" in journal.suffixes else "inbox.db")
-    return Places(journal_url=f"sqlite:///{journal.as_posix()}", journal=journal, inbox=inbox, paper=paper)
-
-
-def _dry(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.dry{path.suffix}")
 
 
 def rules_of(config: Config) -> Rules:
@@ -189,10 +160,13 @@ def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast
 
     Raises:
         BrokerUnavailable: account or prices could not be read.
+        UsageError: the signals name a symbol of which the market has never heard.
     """
     where, clock = places(loaded), SystemClock()
     state = read_state(where, loaded.config.account)
     market = market_of(loaded)
+    if signals is not None:
+        admit_signals(loaded, signals, market)
     session = market.enter(state.trading_day, state.open_cycle.opened.trading_day if state.open_cycle else None)
     if session is None:
         return None

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 GROUND = {"oms", "errors", "crashpoints"}
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
-STAIR = SOCKETS | {"resources", "config", "configuration", "journal", "engine", "gateways"}
-BELOW_ROOF = STAIR | {"app"}
+STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
+BELOW_ROOF = STAIR | {"app", "operator_desk"}
 
 # Who may import whom, besides itself. A new room fails the test until it is given its floor here.
 MAY_IMPORT = {
@@ -31,7 +31,9 @@ MAY_IMPORT = {
     "gateways": SOCKETS,
     "configuration": GROUND | {"model", "resources", "inputfile"},
     "config": GROUND | {"model", "resources", "inputfile", "configuration"},
+    "places": GROUND | {"config"},
     "app": STAIR,
+    "operator_desk": STAIR,
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,

@@ -26,6 +26,28 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "run": Entry("oms.cli.running:run", "Finish what is open, then trade one cycle."),
     "resume": Entry("oms.cli.running:resume", "Finish what is open, start nothing new."),
+    "status": Entry(
+        "oms.cli.status:status", "Show what the account is doing, from the database; works while nothing runs."
+    ),
+    "select": Entry(
+        "oms.cli.account:select_", "Show the scores of the universe as the last cycle saw them, best first."
+    ),
+    "cycle": Entry("oms.cli.history:cycle", "Look at trading cycles, past and present."),
+    "order": Entry("oms.cli.history:order", "Look at orders, and settle one that is in doubt."),
+    "journal": Entry("oms.cli.journal:journal", "Look at the facts, and verify that they are what was written."),
+    "positions": Entry(
+        "oms.cli.account:positions", "Show the shares that the journal says are held, at the newest price it knows."
+    ),
+    "funds": Entry(
+        "oms.cli.account:funds",
+        "Show the newest reading of the account's money, and what open buys reserve of it.",
+    ),
+    "halt": Entry("oms.cli.desk:halt", "Stop buys at once, or with --all every order; sells already out finish."),
+    "release": Entry("oms.cli.desk:release", "Let a halted account trade again."),
+    "blacklist": Entry("oms.cli.desk:blacklist", "Symbols that are not bought: list, add, remove."),
+    "unfreeze": Entry(
+        "oms.cli.desk:unfreeze", "Let a symbol trade again that was frozen because its books did not agree."
+    ),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
     "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
     "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),

@@ -5,7 +5,7 @@ A command is written as::
     @click.command()
     @options.common              # --config and --debug, before or after the command's name
     @options.as_json             # --json, for the commands that only read
-    def status(json_: bool) -> None:
+    def status(*, json_: bool) -> None:
         \"\"\"Show what the account is doing, from the database.\"\"\"
         loaded = options.configuration()
 """
@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from oms.errors import UsageError
+
 if TYPE_CHECKING:  # --help shall not pay for what it does not use
+    from datetime import datetime
     from pathlib import Path
 
     from oms.config import LoadedConfig
@@ -98,6 +101,39 @@ def read_wishes(source: str) -> Signals:
     from oms.gateways.signals import read_signals
 
     return read_signals(source, sys.stdin.buffer if sys.stdin is not None else None)
+
+
+def symbol(text: str | None) -> str | None:
+    """A symbol in its one spelling; None stays None. Raises UsageError for what is none."""
+    from oms.model.symbol import canonical_symbol
+
+    try:
+        return None if text is None else canonical_symbol(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def instant(text: str, option: str) -> datetime:
+    """An instant in words: ISO 8601 (UTC where it names no zone), today, yesterday, or so long ago (90s, 30m, 2h, 7d).
+
+    Raises UsageError for anything else.
+    """
+    import re
+    from datetime import UTC, datetime, timedelta
+
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    named = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
+    ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    try:
+        if ago is not None:
+            seconds = int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[ago[2]]
+            return now - timedelta(seconds=seconds)
+        found = named.get(text) or datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "2026-11-20, 2026-11-20T14:30:00Z, today, yesterday, or an age such as 30m, 2h, 7d"
+        raise UsageError(f"{option} {text!r} is no time; expected {expected}") from None
 
 
 def print_json(schema: str, fields: Mapping[str, Any]) -> None:

@@ -73,7 +73,8 @@ class Worker:
         return max(days, default=None)
 
     def _resume(self) -> Ending:
-        self._driver.operators()
+        if self._driver.state.seq:  # the first fact of a new journal says what the account held; commands come after it
+            self._driver.operators()
         if self._driver.state.cycle is None:
             return Ending(exit_code=EXIT_DONE)
         self._driver.enter_session(self._last_day())

@@ -1,0 +1,237 @@
+"""``cycle list|show`` and ``order list|show|resolve``: what happened, and the word of a person about an order in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from oms.cli import options
+from oms.cli.desk import command as desk_command
+from oms.cli.layout import NOTHING, count, moment, money, number, table, time_of_day
+from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.errors import UsageError
+
+LATEST = "latest"
+
+
+@click.group()
+def cycle() -> None:
+    """Look at trading cycles, past and present."""
+
+
+@cycle.command(name="list")
+@of_journal
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="At most N, the newest (20).")
+@click.option("--open", "is_open", is_flag=True, help="Only one that is not DONE.")
+def cycle_list(*, json_: bool, dry_run: bool, limit: int, is_open: bool) -> None:
+    """List cycles, newest first."""
+    from oms.journal import history
+
+    nothing = {"schema": "oms.cycle-list/1", "cycles": []}
+    answer = ask(
+        options.configuration(),
+        lambda reader: history.cycle_list(reader, limit=limit, is_open=True if is_open else None),
+        nothing,
+        dry_run=dry_run,
+    )
+    show(answer, _cycles, json_=json_)
+
+
+def _cycles(answer: Answer) -> Iterator[str]:
+    if not answer["cycles"]:
+        yield "no cycles"
+        return
+    rows = [
+        [
+            each["cycle_id"],
+            each["trading_day"],
+            each["phase"],
+            each["outcome"] or NOTHING,
+            moment(each["opened_at"]),
+            str(each["sells"]),
+            str(each["buys"]),
+            str(each["cut"]),
+            str(each["resumed"]),
+        ]
+        for each in answer["cycles"]
+    ]
+    headings = ["cycle", "day", "phase", "outcome", "opened", "sells", "buys", "cut", "resumed"]
+    yield from table(headings, rows, "lllllrrrr")
+
+
+@cycle.command(name="show")
+@of_journal
+@click.argument("cycle_id", metavar="CYCLE", default=LATEST)
+def cycle_show(*, json_: bool, dry_run: bool, cycle_id: str) -> None:
+    """Show one cycle: its orders, its facts, the funds it saw and the buys it cut.
+
+    Without CYCLE, or with `latest`, the newest one.
+    """
+    from oms.journal import history
+    from oms.journal.reader import Reader
+
+    def question(reader: Reader) -> dict[str, Any]:
+        newest = history.cycle_list(reader, limit=1)["cycles"]
+        if cycle_id == LATEST and not newest:
+            raise UsageError("there is no cycle yet; `run` opens one")
+        return history.cycle_show(reader, newest[0]["cycle_id"] if cycle_id == LATEST else cycle_id)
+
+    show(_found(question, dry_run=dry_run), _cycle, json_=json_)
+
+
+def _found(question: Any, *, dry_run: bool) -> dict[str, Any]:
+    """The answer about one thing by its name, which must be there."""
+    answer = ask(options.configuration(), question, {}, dry_run=dry_run)
+    if not answer:
+        raise UsageError(NOTHING_YET)
+    return answer
+
+
+def _cycle(answer: Answer) -> Iterator[str]:
+    about = answer["cycle"]
+    resumed = f", resumed {about['resumed']}×" if about["resumed"] else ""
+    outcome = f" {about['outcome']}" if about["outcome"] else ""
+    yield f"{about['cycle_id']} of {about['trading_day']}: {about['phase']}{outcome}{resumed}"
+    closed = f", closed {moment(about['closed_at'])}" if about["closed_at"] else ""
+    yield f"opened {moment(about['opened_at'])}{closed}; signals from {about['source']}"
+    if about["aborted"]:
+        yield f"aborted: {about['aborted']}"
+    yield ""
+    yield from _order_table(answer["orders"])
+    if answer["cuts"]:
+        yield ""
+        yield "cut by"
+        cuts = [[c["symbol"], f"{c['from']} -> {c['to']}", c["rule"], c["reason"]] for c in answer["cuts"]]
+        yield from table(["symbol", "shares", "rule", "reason"], cuts)
+    yield ""
+    yield "funds seen (UTC)"
+    seen = [
+        [time_of_day(f["at"]), *(money(f[n]) for n in ("cash", "settled_cash", "buying_power", "spendable"))]
+        for f in answer["funds"]
+    ]
+    yield from table(["at", "cash", "settled", "buying power", "spendable"], seen, "lrrrr")
+    yield ""
+    yield f"{count(len(answer['events']), 'fact')} in the journal: `journal query --cycle {about['cycle_id']}`"
+
+
+def _order_table(orders: Iterable[dict[str, Any]]) -> Iterator[str]:
+    rows = [
+        [
+            each["cl_ord_id"],
+            each["side"],
+            each["symbol"],
+            f"{number(each['cum_qty'])}/{number(each['order_qty'])}",
+            number(each["price"]),
+            number(each["avg_px"]),
+            each["ord_status"] + (" quarantined" if each["quarantined"] else ""),
+            str(each["sends"]),
+            time_of_day(each["sent_at"]),
+            time_of_day(each["closed_at"]),
+            each["rule"] or each["text"],
+        ]
+        for each in orders
+    ]
+    if not rows:
+        yield "no orders"
+        return
+    headings = ["order", "side", "symbol", "filled", "limit", "avg px", "status", "sends", "sent UTC", "closed", "why"]
+    yield from table(headings, rows, "lllrrrlrlll")
+
+
+@click.group()
+def order() -> None:
+    """Look at orders, and settle one that is in doubt."""
+
+
+@order.command(name="list")
+@of_journal
+@click.option("--unresolved", is_flag=True, help="Only orders of which nobody knows whether they reached the broker.")
+@click.option("--cycle", "cycle_id", metavar="CYCLE", help="Only those of this cycle.")
+@click.option("--symbol", metavar="SYMBOL", help="Only those of this symbol.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, metavar="N", help="At most N, the newest (100).")
+def order_list(
+    *, json_: bool, dry_run: bool, unresolved: bool, cycle_id: str | None, symbol: str | None, limit: int
+) -> None:
+    """List orders, those of the newest cycle first."""
+    from oms.journal import history
+
+    answer = ask(
+        options.configuration(),
+        lambda reader: history.order_list(
+            reader, limit=limit, unresolved=unresolved, cycle_id=cycle_id, symbol=options.symbol(symbol)
+        ),
+        {"schema": "oms.order-list/1", "orders": []},
+        dry_run=dry_run,
+    )
+    show(answer, lambda found: _order_table(found["orders"]), json_=json_)
+
+
+@order.command(name="show")
+@of_journal
+@click.argument("cl_ord_id", metavar="CL_ORD_ID")
+def order_show(*, json_: bool, dry_run: bool, cl_ord_id: str) -> None:
+    """Show one order with its facts and its executions."""
+    from oms.journal import history
+
+    show(_found(lambda reader: history.order_show(reader, cl_ord_id), dry_run=dry_run), _order, json_=json_)
+
+
+def _order(answer: Answer) -> Iterator[str]:
+    about = answer["order"]
+    yield f"{about['side']} {about['symbol']} {number(about['order_qty'])} {about['ord_type']}, {about['ord_status']}"
+    names = (
+        "cl_ord_id",
+        "cycle_id",
+        "order_no",
+        "order_id",
+        "price",
+        "cum_qty",
+        "avg_px",
+        "fees",
+        "sends",
+        "rule",
+        "text",
+    )
+    for name in names:
+        if about[name] not in (None, ""):
+            yield f"  {name:<10} {about[name]}"
+    fills = [
+        [time_of_day(f["transact_time"]), number(f["last_qty"]), number(f["last_px"]), money(f["fee"]), f["exec_id"]]
+        for f in answer["fills"]
+    ]
+    if fills:
+        yield ""
+        yield from table(["filled UTC", "shares", "at", "fee", "exec_id"], fills, "lrrrl")
+    yield ""
+    yield from fact_lines(answer["events"])
+
+
+def fact_lines(events: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Facts of the journal, one a line."""
+    for event in events:
+        subject = event["cl_ord_id"] or event["cycle_id"] or ""
+        data = json.dumps(event["data"], ensure_ascii=False)
+        said = data if len(data) <= 120 else f"{data[:119]}…"
+        yield f"{event['seq']:>6}  {moment(event['at'])}  {event['kind']:<22} {subject:<26} {said}"
+
+
+@order.command()
+@desk_command
+@click.argument("cl_ord_id", metavar="CL_ORD_ID")
+@click.option("--void", is_flag=True, help="It never reached the broker: release what it reserves, never send it.")
+@click.option("--reason", required=True, metavar="TEXT", help="How you know; it is journaled with your name.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def resolve(*, dry_run: bool, cl_ord_id: str, void: bool, reason: str, yes: bool) -> int:
+    """Settle an order that is in doubt, on your word.
+
+    Look at the broker first: an order that is there after all would be bought or sold without the books knowing it.
+    """
+    from oms.cli.desk import confirm, give
+
+    if not void:
+        raise UsageError("say what became of it: --void (it never reached the broker) is the one word there is")
+    confirm(f"{cl_ord_id} is not at the broker, and never was; void it?", yes=yes)
+    return give("resolve", {"cl_ord_id": cl_ord_id, "reason": reason}, dry_run=dry_run)

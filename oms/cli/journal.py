@@ -1,0 +1,212 @@
+"""``journal tail|query|verify``: the facts themselves, and whether they are still what was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oms.cli import options
+from oms.cli.history import fact_lines
+from oms.cli.layout import span
+from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.errors import EXIT_DONE, DamagedError, UsageError
+
+if TYPE_CHECKING:
+    from oms.journal.history import EventFilter
+    from oms.journal.reader import Reader
+
+COLUMNS = ("seq", "at", "account", "cycle_id", "cl_ord_id", "kind", "data", "hash")
+BATCH = 1000
+"""Facts read at a time where many are asked for."""
+FOLLOW_S = 0.5
+TABLE_ROWS = 100
+"""Facts shown to a person who names no --limit; the other formats then give them all."""
+QUICK_ROWS = 10_000
+"""A journal of at most so many rows is always verified whole."""
+NOTHING: Answer = {"schema": "oms.journal-query/1", "events": []}
+
+
+@click.group()
+def journal() -> None:
+    """Look at the facts, and verify that they are what was written."""
+
+
+@journal.command()
+@of_journal
+@click.option("-n", "number", type=click.IntRange(min=1), default=20, metavar="N", help="The newest N (20).")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+def tail(*, json_: bool, dry_run: bool, number: int, follow: bool) -> None:
+    """Show the newest facts, oldest of them first."""
+    from oms.journal import history
+
+    loaded = options.configuration()
+    answer = ask(loaded, lambda reader: history.journal_tail(reader, number), NOTHING, dry_run=dry_run)
+    if not follow:
+        show(answer, _lines, json_=json_)
+        return
+    after = 0
+    while True:
+        for event in answer["events"]:
+            click.echo(json.dumps(event, ensure_ascii=False) if json_ else next(fact_lines([event])))
+            after = event["seq"]
+        time.sleep(FOLLOW_S)
+        answer = ask(loaded, lambda reader: history.journal_tail(reader, BATCH, after), NOTHING, dry_run=dry_run)  # noqa: B023 - asked at once
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    if not answer["events"]:
+        yield "no such facts"
+    yield from fact_lines(answer["events"])
+
+
+@journal.command()
+@of_journal
+@click.option("--cycle", "cycle_id", metavar="CYCLE", help="Only facts of this cycle.")
+@click.option("--order", "cl_ord_id", metavar="CL_ORD_ID", help="Only facts of this order.")
+@click.option("--symbol", metavar="SYMBOL", help="Only facts about this symbol.")
+@click.option("--kind", metavar="KIND", help="Only facts of this kind, such as order_filled.")
+@click.option("--since", metavar="TIME", help="From then on: 2026-11-20, 2026-11-20T14:30:00Z, today, or 2h (ago).")
+@click.option("--until", metavar="TIME", help="Before then.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N (100 in a table).")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "csv", "jsonl"]), default="table", help="How rows are written."
+)
+def query(
+    *,
+    json_: bool,
+    dry_run: bool,
+    cycle_id: str | None,
+    cl_ord_id: str | None,
+    symbol: str | None,
+    kind: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    format_: str,
+) -> None:
+    """Show the facts that match, in their order."""
+    from oms.journal.history import EventFilter
+
+    if json_ and format_ != "table":
+        raise UsageError("--json and --format contradict each other; jsonl is one object a line")
+    wanted = EventFilter(
+        cycle_id=cycle_id,
+        cl_ord_id=cl_ord_id,
+        symbol=options.symbol(symbol),
+        kind=_kind(kind),
+        since=None if since is None else options.instant(since, "--since"),
+        until=None if until is None else options.instant(until, "--until"),
+    )
+    if format_ == "table":
+        _answer(wanted, limit, json_=json_, dry_run=dry_run)
+    else:
+        _stream(wanted, limit, format_, dry_run=dry_run)
+
+
+def _kind(kind: str | None) -> str | None:
+    from oms.model.event import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"--kind {kind!r} is no kind of fact; there are {', '.join(sorted(KINDS))}")
+    return kind
+
+
+def _answer(wanted: EventFilter, limit: int | None, *, json_: bool, dry_run: bool) -> None:
+    from oms.journal import history
+
+    most = limit or (2**62 if json_ else TABLE_ROWS)
+    answer = ask(
+        options.configuration(),
+        lambda reader: history.journal_query(reader, wanted, limit=most),
+        NOTHING,
+        dry_run=dry_run,
+    )
+    show(answer, _lines, json_=json_)
+    if not json_ and limit is None and len(answer["events"]) == TABLE_ROWS:
+        click.echo(f"oms: only the newest {TABLE_ROWS}; --limit N shows more", err=True)
+
+
+def _stream(wanted: EventFilter, limit: int | None, format_: str, *, dry_run: bool) -> None:
+    """Row by row, so that a journal of any size can be written out."""
+    from oms.journal.reader import open_reader
+    from oms.places import places
+
+    where = places(options.configuration(), dry_run=dry_run)
+    if format_ == "csv":
+        click.echo(_csv(COLUMNS))
+    if not where.journal.exists():
+        return
+    with closing(open_reader(where.journal_url)) as reader:
+        for event in _rows(reader, wanted, limit):
+            click.echo(json.dumps(event, ensure_ascii=False) if format_ == "jsonl" else _csv(_cells(event)))
+
+
+def _rows(reader: Reader, wanted: EventFilter, limit: int | None) -> Iterator[dict[str, Any]]:
+    from dataclasses import replace
+
+    from oms.journal import history
+
+    if limit is not None:
+        yield from history.journal_query(reader, wanted, limit=limit)["events"]
+        return
+    while batch := history.journal_query(reader, wanted, limit=BATCH, newest=False)["events"]:
+        yield from batch
+        wanted = replace(wanted, after=batch[-1]["seq"])
+
+
+def _cells(event: dict[str, Any]) -> list[str]:
+    return [
+        json.dumps(event[name], ensure_ascii=False, separators=(",", ":")) if name == "data" else str(event[name] or "")
+        for name in COLUMNS
+    ]
+
+
+def _csv(cells: list[str] | tuple[str, ...]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+@journal.command()
+@of_journal
+@click.option("--full", is_flag=True, help=f"Walk every row of a journal longer than {QUICK_ROWS:,}, and every table.")
+def verify(*, json_: bool, dry_run: bool, full: bool) -> int:
+    """Check that the journal is what was written: its chain, its anchors, and the tables cast from it.
+
+    Ends with 3 at the first bad row, which is named with its remedy. A journal of more than 10,000 rows is checked in
+    its newest 10,000 unless --full is given.
+    """
+    from oms.journal import verify as verification
+    from oms.journal.loading import read_head
+
+    def question(reader: Reader) -> dict[str, Any]:
+        with reader.asking("measuring the journal") as connection:
+            whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
+        return verification.verify(reader, full=whole).answer()
+
+    answer = ask(options.configuration(), question, {}, dry_run=dry_run)
+    if not answer:
+        answer = {"schema": "oms.journal-verify/1", "ok": True, "rows": 0, "seq": 0, "head": None, "full": True}
+        answer |= {"anchors": 0, "bad_row": None, "problem": "", "remedy": ""}
+    show(answer, _verdict, json_=json_)
+    if not answer["ok"] and not json_:
+        row = f"row {answer['bad_row']}: " if answer["bad_row"] is not None else ""
+        raise DamagedError(f"the journal is not what was written. {row}{answer['problem']}. {answer['remedy']}")
+    return EXIT_DONE if answer["ok"] else DamagedError.exit_code
+
+
+def _verdict(answer: Answer) -> Iterator[str]:
+    if not answer["seq"]:
+        yield NOTHING_YET
+    elif answer["ok"]:
+        part = "and its tables" if answer["full"] else f"of its newest {answer['rows']:,} rows; --full checks all"
+        anchors = f", {answer['anchors']} anchors match" if answer["anchors"] else ""
+        took = span(answer["chain_s"] + answer["fold_s"])
+        yield f"{answer['seq']:,} entries, chain {part} ok{anchors}, head {answer['head'][:12]}… ({took})"

@@ -1,0 +1,53 @@
+"""How a command that reads asks its question: the journal opened for reading only, the answer as JSON or as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from oms.cli import options
+
+if TYPE_CHECKING:
+    from oms.config import LoadedConfig
+    from oms.journal.reader import Reader
+
+Answer = Mapping[str, Any]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+NOTHING_YET = "nothing has run yet; `run` makes the journal"
+
+
+def of_journal(command: Command) -> Command:
+    """Give a command that reads the journal ``--json`` and ``--dry-run``."""
+    dry_run = click.option("--dry-run", is_flag=True, help="Look into the dry run's own journal.")
+    return options.common(options.as_json(dry_run(command)))
+
+
+def ask(
+    loaded: LoadedConfig, question: Callable[[Reader], dict[str, Any]], nothing: Answer, *, dry_run: bool
+) -> dict[str, Any]:
+    """The answer from the journal; ``nothing`` where nothing has run yet.
+
+    Raises:
+        DamagedError, StorageError: the journal is damaged, or cannot be read now.
+    """
+    from oms.journal.reader import open_reader
+    from oms.places import places
+
+    where = places(loaded, dry_run=dry_run)
+    if not where.journal.exists():
+        return dict(nothing)
+    with closing(open_reader(where.journal_url)) as reader:
+        return question(reader)
+
+
+def show(answer: Mapping[str, Any], lines: Callable[[Answer], Iterable[str]], *, json_: bool) -> None:
+    """Print an answer: whole as JSON, or as lines for a person."""
+    if json_:
+        options.print_json(answer["schema"], {name: value for name, value in answer.items() if name != "schema"})
+        return
+    for line in lines(answer):
+        click.echo(line)

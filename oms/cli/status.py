@@ -1,0 +1,118 @@
+"""``status``: what the account is doing and what it waits for, from the database alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oms.cli import options
+from oms.cli.layout import count, moment, money, span
+from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.errors import EXIT_DONE, DamagedError
+
+if TYPE_CHECKING:
+    from oms.config import LoadedConfig
+
+EVERY_S = 1.0
+"""Seconds between two looks of ``--watch``."""
+_UNKNOWN = (
+    *("phase", "cycle_id", "halted", "running", "pid", "host", "funds", "trading_day", "trades_today"),
+    *("realised_today", "attention", "unresolved", "quarantined", "heartbeat"),
+)
+
+
+@click.command()
+@of_journal
+@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+def status(*, json_: bool, dry_run: bool, watch: bool) -> int:
+    """Show what the account is doing, from the database; works while nothing runs.
+
+    Ends with 3 where an order is in quarantine or something is not healthy.
+    """
+    loaded = options.configuration()
+    while True:
+        answer = look(loaded, dry_run=dry_run)
+        if watch and not json_ and sys.stdout.isatty():
+            click.echo("\x1b[H\x1b[2J", nl=False)
+        show(answer, lines, json_=json_)
+        if not watch:
+            return DamagedError.exit_code if ailing(answer) else EXIT_DONE
+        time.sleep(EVERY_S)
+
+
+def look(loaded: LoadedConfig, *, dry_run: bool) -> dict[str, Any]:
+    """The status now; nulls where nothing has run yet."""
+    from oms.journal import views
+
+    config = loaded.config
+    mode = "dry_run" if dry_run else config.mode
+    nothing: Answer = {
+        "schema": "oms.status/1",
+        "account": config.account,
+        "mode": mode,
+        **dict.fromkeys(_UNKNOWN),
+        "waiting_for": f"`run`: {NOTHING_YET}",
+        "frozen": [],
+        "tasks": [],
+        "journal": {"seq": 0, "head": None},
+    }
+    fees = config.execution.fee_allowance
+    return ask(loaded, lambda reader: views.status(reader, fee_allowance=fees), nothing, dry_run=dry_run)
+
+
+def ailing(answer: Answer) -> list[str]:
+    """What is not healthy; that no process runs is no illness."""
+    found = [f"{task['name']}: {task['text']}" for task in answer["tasks"] if not task["healthy"]]
+    return [each for each in found if not each.startswith("engine:")]
+
+
+def lines(answer: Answer) -> Iterator[str]:
+    """The status for a person."""
+    if answer["journal"]["seq"] == 0:
+        yield f"{_mode(answer)} {answer['account']} · {NOTHING_YET}"
+        return
+    yield f"{_mode(answer)} {answer['account']} · {_process(answer)}"
+    if answer["halted"] is not None:
+        halt = answer["halted"]
+        stopped = "no order is sent" if halt["scope"] == "all" else "no buy is sent"
+        yield f"HALTED by {halt['author']}, {stopped}: {halt['reason'] or 'no reason given'}"
+    if answer["cycle_id"] is not None:
+        yield f"cycle {answer['cycle_id']} {answer['phase']} · trading day {answer['trading_day']}"
+    yield f"waiting for {answer['waiting_for']}"
+    yield from _money(answer)
+    for frozen in answer["frozen"]:
+        yield f"frozen {frozen['symbol']}: {frozen['reason']}"
+    if answer["quarantined"]:
+        yield f"{count(answer['quarantined'], 'order')} in quarantine: a person must look, `order list --unresolved`"
+    for each in ailing(answer):
+        yield f"not healthy: {each}"
+    yield f"journal {answer['journal']['seq']:,} entries, head {answer['journal']['head'][:12]}…"
+
+
+def _mode(answer: Answer) -> str:
+    return str(answer["mode"]).upper().replace("_", " ")
+
+
+def _process(answer: Answer) -> str:
+    heartbeat = answer["heartbeat"]
+    if heartbeat is None:
+        return "not running"
+    age = datetime.now(UTC) - datetime.fromisoformat(heartbeat)
+    if answer["running"]:
+        return f"running, pid {answer['pid']}, heartbeat {span(age)} ago"
+    return f"not running, last seen {moment(heartbeat)}"
+
+
+def _money(answer: Answer) -> Iterator[str]:
+    funds = answer["funds"]
+    if funds is not None:
+        reserved = f", {money(funds['reserved'])} reserved" if Decimal(funds["reserved"]) else ""
+        yield f"funds {money(funds['spendable'])} to spend{reserved}, {money(funds['cash'])} cash"
+    realised = "" if answer["realised_today"] is None else f", realised today {money(answer['realised_today'])}"
+    yield f"trades today {answer['trades_today']}{realised}"

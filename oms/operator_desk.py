@@ -1,0 +1,130 @@
+"""Operators' commands: left in the mailbox, journaled by the running engine, or here where none runs."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from oms.config import LoadedConfig
+from oms.errors import DamagedError, LeaseHeldError
+from oms.journal.inbox import Inbox
+from oms.places import Places, places
+
+PATIENCE_S = 5.0
+"""So long a command waits for the running engine to journal it."""
+LOOK_S = 0.05
+"""Time between two looks at the mailbox."""
+TRY_S = 0.5
+"""Time between two attempts to take the lease, should the engine end meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What became of a command."""
+
+    inbox_id: int
+    answer: str | None
+    """The answer that stands beside it in the journal; None while nobody has journaled it."""
+    by_engine: bool
+    """A running engine journaled it, not the command itself."""
+    why: str = ""
+    """Where there is no answer yet: why not, and when there will be one."""
+
+    @property
+    def refused(self) -> bool:
+        """It was journaled as refused."""
+        return self.answer is not None and self.answer.startswith("refused")
+
+
+def author() -> str:
+    """Who gives the command: user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def give(
+    loaded: LoadedConfig,
+    command: str,
+    arguments: Mapping[str, str],
+    *,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Reply:
+    """Leave a command in the mailbox and see that it is journaled.
+
+    It counts from the mailbox's commit. With no engine running, the lease is taken for as long as it takes to journal
+    it; ``say`` is told where that moved a database up.
+
+    Raises:
+        StorageError, DamagedError, RefusedError: as for a start of the engine.
+    """
+    where = places(loaded, dry_run=dry_run)
+    with closing(Inbox(where.inbox)) as inbox:
+        inbox_id = inbox.post(author(), command, arguments)
+        if not _has_facts(where.journal):
+            return Reply(
+                inbox_id=inbox_id, answer=None, by_engine=False, why="nothing has run yet; the first run obeys it"
+            )
+        began = time.monotonic()
+        while True:
+            held = _journal_it(loaded, where, inbox, dry_run=dry_run, say=say)
+            if held is None:
+                return Reply(inbox_id=inbox_id, answer=inbox.answer(inbox_id), by_engine=False)
+            answer = _await_answer(inbox, inbox_id, min(TRY_S, began + PATIENCE_S - time.monotonic()))
+            if answer is not None:
+                return Reply(inbox_id=inbox_id, answer=answer, by_engine=True)
+            if time.monotonic() - began >= PATIENCE_S:
+                return Reply(inbox_id=inbox_id, answer=None, by_engine=True, why=held)
+
+
+def _await_answer(inbox: Inbox, inbox_id: int, seconds: float) -> str | None:
+    until = time.monotonic() + seconds
+    while (answer := inbox.answer(inbox_id)) is None and time.monotonic() < until:
+        time.sleep(LOOK_S)
+    return answer
+
+
+def _has_facts(journal: Path) -> bool:
+    """The first fact of a journal says what the account held; until it stands there, only the engine may write."""
+    if not journal.exists():
+        return False
+    from oms.journal.loading import read_head
+    from oms.journal.reader import open_reader
+
+    try:
+        reader = open_reader(f"sqlite:///{journal.as_posix()}")
+    except DamagedError:  # of an older release, or worse: opening it for writing tells, and moves it up where it can
+        return True
+    with closing(reader), reader.asking("looking for a first fact") as connection:
+        return read_head(connection, reader.account).seq > 0
+
+
+def _journal_it(
+    loaded: LoadedConfig, where: Places, inbox: Inbox, *, dry_run: bool, say: Callable[[str], None]
+) -> str | None:
+    """Take the lease and journal every command that waits; the sentence of the holder where another process has it."""
+    from oms.engine.operators import carry_out
+    from oms.gateways.system_clock import SystemClock
+    from oms.journal.store import open_journal
+
+    config = loaded.config
+    mode = "dry_run" if dry_run else config.mode
+    lease_s = config.worker.lease.total_seconds()
+    try:
+        journal = open_journal(where.journal_url, config.account, mode, SystemClock(), lease_s, say=say)
+    except LeaseHeldError as held:
+        return str(held)
+    with closing(journal):
+        for message in inbox.unread(journal.state.inbox_id):
+            events, answer = carry_out(journal.state, message)
+            journal.append_barrier(events)
+            inbox.taken(message.inbox_id, answer)
+    return None
