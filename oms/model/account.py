@@ -77,6 +77,11 @@ class Session:
     """Aware UTC; early closes included."""
     settles: date
     """Settlement date of a trade made on this day."""
+    breaks: tuple[datetime, datetime] | None = None
+    """Start and end of the lunch break, aware UTC; the end trades again. None where the exchange has none."""
 
     def is_open(self, market_time: datetime) -> bool:
+        """Whether the exchange trades at this instant: within the session and not in its lunch break."""
+        if self.breaks is not None and self.breaks[0] <= market_time < self.breaks[1]:
+            return False
         return self.opens <= market_time < self.closes
