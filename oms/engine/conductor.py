@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from oms.engine.orders import Ask, Decision, Finished, Look, ReadFunds, Seen, Stop, Wait
 from oms.engine.reconciliation import facts
-from oms.engine.round import held_by_halt, is_halted, work
+from oms.engine.refusals import STALE, bar, is_halted, trades_today
+from oms.engine.round import held_by_halt, work
 from oms.model.account import Funds, Position, Quote
 from oms.model.cycle import Cycle, Phase
 from oms.model.detail import Outcome, RevalidationInputs, SettledBy
@@ -43,8 +44,6 @@ from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Sid
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
-
-STALE = "stale_on_resume"
 
 
 def decide(state: AccountState, seen: Seen, rules: Rules) -> Decision:
@@ -312,7 +311,7 @@ def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: 
         held=tuple(_held(seen, symbol) for symbol in symbols if _holds(seen, symbol)),
         committed=tuple(sorted((symbol, value) for symbol, value in committed.items() if symbol in symbols)),
         barred=tuple(_barred(state, symbols, seen, rules)),
-        trades_today=_trades_today(state, cycle),
+        trades_today=trades_today(state, cycle),
         loss_today=max(-state.realised_today, ZERO),
         blocked_by=_blocked_by(cycle, seen, rules),
     )
@@ -331,19 +330,11 @@ def _held(seen: Seen, symbol: str) -> Position:
     return seen.positions[symbol]
 
 
-def _trades_today(state: AccountState, cycle: Cycle) -> int:
-    """Trades of the day, with those that may have become trades without our knowing."""
-    unsure = sum(1 for order in cycle.orders.values() if order.is_unresolved and order.acknowledged_at is None)
-    return state.trades_today + unsure
-
-
 def _barred(state: AccountState, symbols: Sequence[str], seen: Seen, rules: Rules) -> Iterator[tuple[str, str]]:
     for symbol in symbols:
-        listed = state.blacklist.get(symbol)
-        if symbol in rules.blacklist or (listed is not None and (listed.until is None or seen.now < listed.until)):
-            yield symbol, "blacklist"
-        elif symbol in state.frozen:
-            yield symbol, "symbol_frozen"
+        rule = bar(state, symbol, rules, seen.now)
+        if rule is not None:
+            yield symbol, rule
 
 
 def _planned_buys(cycle: Cycle, revalidated: BuysRevalidated) -> Iterator[Event]:

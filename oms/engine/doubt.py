@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oms.engine.orders import Ask, Decision, Seen, Send, Stop
+from oms.engine.refusals import is_halted, refusal
 from oms.model.cycle import Cycle
 from oms.model.event import OrderQuarantined
 from oms.model.order import Order
 from oms.model.rules import DoubtPolicy, Rules
+from oms.model.state import AccountState
 
 
-def settle_doubt(cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules, *, halted: bool) -> Decision | None:
+def settle_doubt(
+    state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules
+) -> Decision | None:
     """What doubt asks for at once; None when there is none, or when it can only be waited out."""
     doubtful = _doubtful(orders)
     if not doubtful:
         return None
-    if any(not _asked_since_send(order, seen) for order in doubtful):
+    if seen.asked_at is None:
+        # The driver forgets its last reading with every send, so one that it remembers was begun after all of them.
         return Decision(then=Ask())
-    again = tuple(order.cl_ord_id for order in doubtful if may_resend(cycle, order, seen, rules))
-    if again and not halted:
-        return Decision(then=Send(cl_ord_ids=again))
-    exhausted = [order for order in doubtful if _asking_is_over(order, seen, rules)]
+    again = [order for order in doubtful if may_resend(state, cycle, order, seen, rules)]
+    going = tuple(order.cl_ord_id for order in again if not is_halted(state, order.side))
+    if going:
+        return Decision(then=Send(cl_ord_ids=going))
+    exhausted = [order for order in doubtful if order not in again and _asking_is_over(order, seen, rules)]
     if exhausted and rules.doubt_then is not DoubtPolicy.HOLD:
         return Decision(events=tuple(_quarantine(order) for order in exhausted))
     return None
@@ -40,49 +46,45 @@ def _doubtful(orders: Sequence[Order]) -> list[Order]:
     return [order for order in orders if order.in_doubt and not order.quarantined]
 
 
-def _asked_since_send(order: Order, seen: Seen) -> bool:
-    """A complete reading was begun by this process, and after the last request left."""
-    if seen.asked_at is None:
-        return False
-    return order.sent_at is None or seen.asked_at >= order.sent_at
+def may_resend(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> bool:
+    """Whether the same number may go out once more, but for the brake.
 
-
-def may_resend(cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> bool:
-    """Whether the same number may go out once more: only where the broker is proven to refuse a repeat of it."""
+    Only where the broker is proven to refuse a repeat of it, and where a first request would be let through.
+    """
     window = seen.capabilities.refuses_repeats
     if rules.doubt_then is not DoubtPolicy.RESEND or window is None or order.first_sent_at is None:
         return False
     if order.order_id is not None or order.raw_status is not None or order.repeat_refused:
         # The broker knows the number, so there is nothing to send; asking must find the order.
         return False
-    session = seen.session
-    same_day = session is not None and session.day == cycle.opened.trading_day and session.is_open(seen.market_time)
-    in_time = order.deadline is None or seen.now < order.deadline
     provable = seen.now - order.first_sent_at + rules.doubt_margin < window
     # A clock that went back makes the age negative; then nothing is proven.
     forward = seen.now >= order.first_sent_at
+    in_time = order.deadline is None or seen.now < order.deadline
     return (
         order.not_found > 0
         and order.sends < rules.max_sends
-        and cycle.aborted is None
-        and same_day
-        and in_time
         and provable
         and forward
+        and in_time
+        and refusal(state, cycle, order, seen, rules) is None
     )
 
 
 def _asking_is_over(order: Order, seen: Seen, rules: Rules) -> bool:
+    """So many complete readings, the last of them begun when the window since the last request was over."""
     since = order.sent_at or order.first_sent_at
-    waited = since is None or seen.now >= since + rules.doubt_window
-    return order.not_found >= rules.doubt_reads and waited
+    over = since + rules.doubt_window if since is not None else seen.now
+    if order.raw_status is not None:
+        # Every reading shows it, and none can be understood: that is waited out to the end of its time.
+        return seen.now >= max(over, order.deadline or over)
+    return order.not_found >= rules.doubt_reads and seen.asked_at is not None and seen.asked_at >= over
 
 
 def _quarantine(order: Order) -> OrderQuarantined:
+    reason = f"{order.not_found} complete reads did not show it; it may still exist, so it is never sent again"
+    if order.raw_status is not None:
+        reason = f"the broker shows it as {order.raw_status!r}, which nobody here understands"
     return OrderQuarantined(
-        cycle_id=order.cycle_id,
-        cl_ord_id=order.cl_ord_id,
-        symbol=order.symbol,
-        reads=order.not_found,
-        reason=f"{order.not_found} complete reads did not show it; it may still exist, so it is never sent again",
+        cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, reads=order.not_found, reason=reason
     )

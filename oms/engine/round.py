@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from oms.engine.doubt import held_for_a_person, settle_doubt
-from oms.engine.orders import Ask, Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
+from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
+from oms.engine.patience import ask_again, has_passed
+from oms.engine.refusals import STALE, blocked, is_halted, refusal
 from oms.model.cycle import Cycle
-from oms.model.detail import HaltScope
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
 from oms.model.liquidity import cost_ceiling, spendable
-from oms.model.order import ZERO, Order, OrderPhase, OrdStatus, Pending, Side
+from oms.model.order import ZERO, Order, OrderPhase, Pending, Side
 from oms.model.pricing import within_collar
 from oms.model.rules import Rules
 from oms.model.state import AccountState
-
-ABORTED_RULE = "stale_on_resume"
 
 
 def work(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
@@ -24,7 +24,7 @@ def work(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen,
         return None
     return (
         _block(state, cycle, orders, seen, rules)
-        or settle_doubt(cycle, orders, seen, rules, halted=is_halted(state, orders[0].side))
+        or settle_doubt(state, cycle, orders, seen, rules)
         or _send(state, cycle, orders, seen, rules)
         or _cancel(orders, seen, rules)
         or _wait(orders, seen, rules)
@@ -38,65 +38,23 @@ def _local(orders: Sequence[Order]) -> list[Order]:
 def _block(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
     """Refuse what may no longer be sent: the rule with its limit and value goes into the journal."""
     events = tuple(
-        event for order in _local(orders) if (event := _refusal(state, cycle, order, seen, rules)) is not None
+        event for order in _local(orders) if (event := refusal(state, cycle, order, seen, rules)) is not None
     )
     return Decision(events=events) if events else None
 
 
-def _refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> OrderBlocked | None:
-    if cycle.aborted is not None:
-        return blocked(order, cycle.aborted.rule, "same trading day", str(seen.now), cycle.aborted.reason)
-    session = seen.session
-    if session is None or session.day != cycle.opened.trading_day or not session.is_open(seen.market_time):
-        rule = "halted" if is_halted(state, order.side) else "market_closed"
-        return blocked(order, rule, "open market", str(seen.market_time), "the market is closed")
-    if order.side is Side.BUY and seen.market_time >= session.closes - rules.no_buys_before_close:
-        rule = "halted" if is_halted(state, order.side) else "no_buys_before_close"
-        limit = f"{rules.no_buys_before_close} before {session.closes}"
-        return blocked(order, rule, limit, str(seen.market_time), "too near to the close of the market")
-    if order.deadline is not None and seen.now >= order.deadline:
-        return blocked(order, "order_deadline", str(order.deadline), str(seen.now), "not sent before its deadline")
-    if order.side is Side.BUY:
-        return _buy_refusal(state, cycle, order, rules)
-    return None
+def bar(state: AccountState, symbol: str, rules: Rules, now: datetime) -> str | None:
+    """The rule that bars every buy of a symbol now."""
+    listed = state.blacklist.get(symbol)
+    if symbol in rules.blacklist or (listed is not None and (listed.until is None or now < listed.until)):
+        return BLACKLIST
+    return "symbol_frozen" if symbol in state.frozen else None
 
 
-def _buy_refusal(state: AccountState, cycle: Cycle, order: Order, rules: Rules) -> OrderBlocked | None:
-    """Rules that may have come to bear since the buys were revalidated."""
-    if cycle.has_unresolved_sell:
-        return blocked(order, "unresolved_sell", "0", "1", "a sell of this cycle was in quarantine, so no buy follows")
-    if order.symbol in rules.blacklist or order.symbol in state.blacklist:
-        return blocked(order, "blacklist", order.symbol, order.symbol, f"{order.symbol} is on the blacklist")
-    if order.symbol in state.frozen:
-        reason = state.frozen[order.symbol]
-        return blocked(order, "symbol_frozen", order.symbol, order.symbol, f"{order.symbol} is frozen: {reason}")
-    rejections = sum(1 for other in cycle.orders.values() if other.ord_status is OrdStatus.REJECTED)
-    if rejections >= rules.max_rejections:
-        text = f"{rejections} orders of this cycle were rejected by the broker"
-        return blocked(order, "repeated_rejections", str(rules.max_rejections), str(rejections), text)
-    if state.trades_today >= rules.max_trades_per_day:
-        text = f"{state.trades_today} trades were made on this trading day"
-        return blocked(order, "max_trades_per_day", str(rules.max_trades_per_day), str(state.trades_today), text)
-    return None
-
-
-def blocked(order: Order, rule: str, limit: str, value: str, reason: str) -> OrderBlocked:
-    return OrderBlocked(
-        cycle_id=order.cycle_id,
-        cl_ord_id=order.cl_ord_id,
-        symbol=order.symbol,
-        rule=rule,
-        limit=limit,
-        value=value,
-        reason=reason,
-    )
-
-
-def is_halted(state: AccountState, side: Side) -> bool:
-    """Whether the brake stops a new order of this side."""
-    if state.halt is None:
-        return False
-    return side is Side.BUY or state.halt.scope is HaltScope.ALL
+def may_be_sent(state: AccountState, order: Order, rules: Rules, now: datetime) -> bool:
+    """Whether neither the brake nor a list stops a request for this order, be it the first or a repeat."""
+    is_barred = order.side is Side.BUY and bar(state, order.symbol, rules, now) is not None
+    return not is_barred and not is_halted(state, order.side)
 
 
 def held_by_halt(state: AccountState, seen: Seen, rules: Rules) -> Decision:
@@ -183,7 +141,7 @@ def _outside_collar(orders: Sequence[Order], seen: Seen, rules: Rules) -> Iterat
         if quote is None or not within_collar(order.worst_px, quote, rules.collar):
             value = "no quote" if quote is None else str(quote.last)
             text = f"found unsent at {order.worst_px}, the price is {value} now"
-            yield blocked(order, ABORTED_RULE, f"{rules.collar:%} from the quote", value, text)
+            yield blocked(order, STALE, f"{rules.collar:%} from the quote", value, text)
 
 
 def _uncovered(orders: Sequence[Order], seen: Seen, rules: Rules) -> Iterator[OrderBlocked]:
@@ -196,7 +154,7 @@ def _uncovered(orders: Sequence[Order], seen: Seen, rules: Rules) -> Iterator[Or
         return
     for order in buys:
         text = f"found unsent; all unsent buys cost up to {cost}, {rules.funds_fraction:%} of {money} are there now"
-        yield blocked(order, ABORTED_RULE, str(money), str(cost), text)
+        yield blocked(order, STALE, str(money), str(cost), text)
 
 
 def _cancel(orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
@@ -230,11 +188,4 @@ def _cancel_is_due(order: Order, seen: Seen, rules: Rules) -> bool:
     if order.pending is not Pending.CANCEL or order.cancel_requested_at is None:
         return True
     # A cancel may be lost without a trace; asking for it again is harmless, but not at every poll.
-    return seen.now >= order.cancel_requested_at + 5 * rules.poll
-
-
-def ask_again(seen: Seen, rules: Rules, waiting: str) -> Decision:
-    """Read the broker's orders once a poll."""
-    if seen.asked_at is None or seen.now >= seen.asked_at + rules.poll:
-        return Decision(then=Ask())
-    return Decision(then=Wait(until=seen.asked_at + rules.poll, why=waiting))
+    return has_passed(order.cancel_requested_at, 5 * rules.poll, seen.now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from oms import crashpoints
 from oms.engine.limiter import MessageRate
-from oms.engine.round import blocked, is_halted
+from oms.engine.refusals import blocked, may_be_sent
 from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
 from oms.model.account import Quote
 from oms.model.event import (
@@ -101,8 +101,11 @@ class Submission:
         return order
 
     def _may_go_on(self, waiting: Sequence[str]) -> bool:
-        """The brake is looked at between any two orders."""
-        return not waiting or not is_halted(self._journal.state, self._order(waiting[0]).side)
+        """The brake and the lists are looked at between any two orders; what they stop is decided afresh."""
+        return all(self._may_be_sent(self._order(cl_ord_id)) for cl_ord_id in waiting)
+
+    def _may_be_sent(self, order: Order) -> bool:
+        return may_be_sent(self._journal.state, order, self._rules, self._clock.now())
 
     def _grant(self, waiting: Sequence[str], in_flight: int) -> list[Order]:
         """As many orders as there are free threads and permits for."""
@@ -163,13 +166,13 @@ class Submission:
         return flights
 
     def _start(self, order: Order, committed: float) -> _Flight:
-        """Give the request to a thread, unless the brake was pulled or this process has slept too long."""
+        """Give the request to a thread, unless an operator stopped it or this process has slept too long."""
         request = order.request()
-        halted = is_halted(self._journal.state, order.side)
+        may_go = self._may_be_sent(order)
 
         def call() -> str:
-            if halted:
-                raise NotSent("halted", "the brake was pulled before the request left")
+            if not may_go:
+                raise NotSent("stopped", "an operator stopped it before the request left")
             return self._place(request, committed)
 
         return _Flight(order=order, handle=self._hands.start(call), began=committed)

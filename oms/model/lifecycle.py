@@ -71,6 +71,8 @@ def _sending(order: Order, event: OrderSending, at: datetime) -> Order:
         order,
         phase=OrderPhase.AMBIGUOUS,
         sends=order.sends + 1,
+        # Readings without it are counted since the last request.
+        not_found=0,
         first_sent_at=order.first_sent_at or at,
         sent_at=at,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from oms.model import lifecycle
@@ -117,6 +117,11 @@ class AccountState:
     @property
     def unresolved(self) -> list[Order]:
         return [order for order in self.orders if order.is_unresolved]
+
+    def is_blacklisted(self, symbol: str, at: datetime) -> bool:
+        """Whether an operator's word bars buys of this symbol at an instant of real time."""
+        listed = self.blacklist.get(symbol)
+        return listed is not None and (listed.until is None or at < listed.until)
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact of the chain.

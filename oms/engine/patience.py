@@ -1,0 +1,34 @@
+"""How long to wait, told so that a wall clock that was set back can neither freeze a wait nor turn it into a hot loop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from oms.engine.orders import Ask, Decision, Seen, Wait
+from oms.model.rules import Rules
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def has_passed(since: datetime, span: timedelta, now: datetime) -> bool:
+    """Whether a wait begun at ``since`` is over. One that began in the future is: better once too early than never.
+
+    Only for waits between two looks; nothing is concluded from one of these.
+    """
+    return now >= since + span or now < since
+
+
+def not_before(instant: datetime, seen: Seen) -> datetime:
+    """The instant that a reading must not be older than.
+
+    One that lies in the future was journaled before the clock was set back; every reading that this process still
+    remembers was begun after it, since the driver forgets readings when such facts are journaled.
+    """
+    return instant if instant <= seen.now else EARLIEST
+
+
+def ask_again(seen: Seen, rules: Rules, waiting: str) -> Decision:
+    """Read the broker's orders once a poll."""
+    if seen.asked_at is None or has_passed(seen.asked_at, rules.poll, seen.now):
+        return Decision(then=Ask())
+    return Decision(then=Wait(until=seen.asked_at + rules.poll, why=waiting))
