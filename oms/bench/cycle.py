@@ -47,19 +47,21 @@ class CycleBench:
         )
         self._inbox = Inbox(folder / "inbox.db")
         self._hands = ThreadHands(8)
-        self.driver = Driver(
-            self.journal,
-            broker,
-            market,
-            self._clock,
-            self._hands,
-            self._inbox,
-            LIFTED,
-            Settings(patient=True, max_in_flight=64, messages_per_minute=60_000_000),
-        )
+        self._outside = (broker, market)
         self._count = 0
-        self.driver.enter_session(None)
+        self.driver = self._driver(patient=True)
         open_account(self.driver, mode="paper")
+
+    def _driver(self, *, patient: bool) -> Driver:
+        broker, market = self._outside
+        settings = Settings(patient=patient, max_in_flight=64, messages_per_minute=60_000_000)
+        driver = Driver(self.journal, broker, market, self._clock, self._hands, self._inbox, LIFTED, settings)
+        driver.enter_session(None)
+        return driver
+
+    def tell_the_world(self) -> None:
+        """From here on each cycle ends as ``run --once`` ends it: DONE is on the disk before it is told."""
+        self.driver = self._driver(patient=False)
 
     def cycle(self) -> float:
         """Run one cycle; the seconds it took."""
