@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from oms.engine.doubt import held_for_a_person, settle_doubt
 from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
@@ -41,20 +40,6 @@ def _block(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: See
         event for order in _local(orders) if (event := refusal(state, cycle, order, seen, rules)) is not None
     )
     return Decision(events=events) if events else None
-
-
-def bar(state: AccountState, symbol: str, rules: Rules, now: datetime) -> str | None:
-    """The rule that bars every buy of a symbol now."""
-    listed = state.blacklist.get(symbol)
-    if symbol in rules.blacklist or (listed is not None and (listed.until is None or now < listed.until)):
-        return BLACKLIST
-    return "symbol_frozen" if symbol in state.frozen else None
-
-
-def may_be_sent(state: AccountState, order: Order, rules: Rules, now: datetime) -> bool:
-    """Whether neither the brake nor a list stops a request for this order, be it the first or a repeat."""
-    is_barred = order.side is Side.BUY and bar(state, order.symbol, rules, now) is not None
-    return not is_barred and not is_halted(state, order.side)
 
 
 def held_by_halt(state: AccountState, seen: Seen, rules: Rules) -> Decision:

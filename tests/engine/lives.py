@@ -90,10 +90,16 @@ class Life:
         return evidence_of(self.house)
 
 
+def on_disk(house: House) -> SqliteJournal | None:
+    """The house's journal, where it is the real one."""
+    journal: object = house.journal
+    return journal if isinstance(journal, SqliteJournal) else None
+
+
 def facts_of(house: House) -> list[Recorded]:
     """Every fact of the journal as the next process would find it."""
-    journal = house.journal
-    if isinstance(journal, SqliteJournal):
+    journal = on_disk(house)
+    if journal is not None:
         events = tables.events
         rows = journal.connection.execute(
             select(
@@ -102,7 +108,7 @@ def facts_of(house: House) -> list[Recorded]:
             ).order_by(events.c.seq)
         ).all()  # fmt: skip
         return [loading.recorded(row) for row in rows]
-    return list(journal.rows)
+    return list(house.journal.rows)
 
 
 def evidence_of(house: House) -> Evidence:
@@ -116,15 +122,16 @@ def evidence_of(house: House) -> Evidence:
     )
 
 
-def _watch_the_wire(house: House) -> None:
+def _watch_the_wire(house: WatchedHouse) -> None:
     """Check each request at the instant of its arrival: on the disk, numbered, with every field, and SENDING."""
     place = house.paper.place
 
     def watched(request: OrderRequest) -> str:
         order = house.journal.state.order(request.cl_ord_id)
         durable: list[Event] = []
-        if isinstance(house.journal, SqliteJournal):
-            durable = [fact.event for fact in facts_of(house) if fact.seq <= house.journal.head.barrier_seq]
+        journal = on_disk(house)
+        if journal is not None:
+            durable = [fact.event for fact in facts_of(house) if fact.seq <= journal.head.barrier_seq]
         else:
             durable = [fact.event for fact in house.journal.rows[: house.journal.durable]]
         reserved = [e for e in durable if isinstance(e, OrderReserved) and e.cl_ord_id == request.cl_ord_id]
@@ -135,7 +142,7 @@ def _watch_the_wire(house: House) -> None:
             raise OutOfOrder(f"{request} arrived while its order is {order.ord_status.value}")
         return place(request)
 
-    house.paper.place = watched  # type: ignore[method-assign]
+    house.paper.place = watched  # type: ignore[assignment, method-assign]
 
 
 class WatchedHouse(House):
@@ -156,8 +163,9 @@ class WatchedHouse(House):
         if not self._sqlite:
             super().reborn(**how)
             return
-        if isinstance(self.journal, SqliteJournal):
-            self.journal._break("its process is gone")
+        journal = on_disk(self)
+        if journal is not None:
+            journal._break("its process is gone")
         self._processes += 1
         url = f"sqlite:///{(self.folder / 'oms.db').as_posix()}"
         # Our own number with a start that is not ours: the next process finds this holder gone, as after a kill.
@@ -166,9 +174,10 @@ class WatchedHouse(House):
 
     def leave(self) -> None:
         """Let go of every file."""
-        if isinstance(self.journal, SqliteJournal):
-            self.journal._break("the test is over")
-            self.journal.connection.engine.dispose()
+        journal = on_disk(self)
+        if journal is not None:
+            journal._break("the test is over")
+            journal.connection.engine.dispose()
         self.paper.close()
 
 

@@ -92,7 +92,7 @@ class Forger:
         )
 
     def restate(self, fact: Recorded, **values: object) -> None:
-        self.facts[self.facts.index(fact)] = replace(fact, event=replace(fact.event, **values))  # type: ignore[arg-type]
+        self.facts[self.facts.index(fact)] = replace(fact, event=replace(fact.event, **values))
 
     def strike_out(self, *facts: Recorded) -> None:
         self.facts = [fact for fact in self.facts if fact not in facts]
@@ -209,7 +209,8 @@ def repeated_unwritten(forger: Forger) -> None:
 def repeated_too_often(forger: Forger) -> None:
     """One request too many, each with its SENDING row."""
     sending = forger.fact(OrderSending)
-    row = next(r for r in forger.rows(LogKind.PLACE_RECEIVED) if r.user_mark == sending.event.cl_ord_id)  # type: ignore[attr-defined]
+    assert isinstance(sending.event, OrderSending)
+    row = next(r for r in forger.rows(LogKind.PLACE_RECEIVED) if r.user_mark == sending.event.cl_ord_id)
     for _ in range(3):
         forger.insert(sending.event, before=sending)
         forger.again(row)
@@ -548,7 +549,8 @@ def test_what_was_long_on_its_way_is_no_crime(truth: Evidence) -> None:
     """A request in doubt may arrive after the end of its cycle: it left before."""
     forger = Forger(truth)
     after_the_end(forger)
-    doubt = OrderInDoubt(**forger.key(Side.BUY), reason="planted")
+    key = forger.key(Side.BUY)
+    doubt = OrderInDoubt(cycle_id=key["cycle_id"], cl_ord_id=key["cl_ord_id"], symbol=key["symbol"], reason="planted")
     forger.insert(doubt, before=forger.fact(OrderFilled, Side.BUY))
     assert not LAWS["nothing_is_sent_after_the_end_or_to_a_closed_market"](forger.evidence())
 
