@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -137,4 +137,7 @@ class Inbox:
         try:
             yield
         except sqlite3.Error as error:
-            raise translate(error, self._path, doing) from error
+            meaning = translate(error, self._path, doing)
+            with suppress(sqlite3.Error, AttributeError):  # the first error is the one to tell
+                self._raw.rollback()
+            raise meaning from error

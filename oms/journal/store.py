@@ -113,9 +113,9 @@ class SqliteJournal:
 
     def _commit(self, events: Sequence[Event], synchronous: int, before: str, after: str) -> None:
         self._refuse_broken()
+        encoded = [encode(event) for event in events]
         for event in events:
             check_exact(event)
-        encoded = [encode(event) for event in events]
         with self._writing(synchronous, "appending facts"):
             self._write(events, encoded, is_barrier=synchronous == FULL)
             crashpoints.point(before)
@@ -328,10 +328,10 @@ class SqliteJournal:
         if self._broken:
             return
         self._broken = why
-        try:
-            self._raw.close()
-        except sqlite3.Error as error:
-            self._broken = f"{why}; closing it failed too ({error})"
+        # Closes the driver's connection, which undoes what was not committed, without a word to the database before.
+        self._connection.invalidate()
+        self._connection.close()
+        self._connection.engine.dispose()
 
 
 def open_journal(
