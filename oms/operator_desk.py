@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oms.config import LoadedConfig
-from oms.errors import DamagedError, LeaseHeldError
+from oms.errors import DamagedError, LeaseHeldError, UsageError
 from oms.journal.inbox import Inbox
 from oms.places import Places, places
 
@@ -128,3 +128,21 @@ def _journal_it(
             journal.append_barrier(events)
             inbox.taken(message.inbox_id, answer)
     return None
+
+
+def rebuild_tables(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], None]) -> int:
+    """Cast every table of the journal anew from its facts; returns how many facts there are.
+
+    Raises:
+        UsageError: there is no journal yet.
+        DamagedError: the facts themselves are not whole; nothing was changed.
+        LeaseHeldError: an engine works on this account.
+    """
+    from oms.gateways.system_clock import SystemClock
+    from oms.journal.rebuild import rebuild
+
+    where = places(loaded, dry_run=dry_run)
+    if not where.journal.exists():
+        raise UsageError(f"there is no journal at {where.journal} yet; `run` makes it")
+    mode = "dry_run" if dry_run else loaded.config.mode
+    return rebuild(where.journal_url, loaded.config.account, mode, SystemClock(), say=say)

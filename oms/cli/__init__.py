@@ -26,6 +26,9 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "run": Entry("oms.cli.running:run", "Finish what is open, then trade one cycle."),
     "resume": Entry("oms.cli.running:resume", "Finish what is open, start nothing new."),
+    "plan": Entry(
+        "oms.cli.planning:plan", "Show what the next cycle would do; nothing is sent and nothing is journaled."
+    ),
     "status": Entry(
         "oms.cli.status:status", "Show what the account is doing, from the database; works while nothing runs."
     ),
@@ -48,6 +51,9 @@ COMMANDS: dict[str, Entry] = {
     "unfreeze": Entry(
         "oms.cli.desk:unfreeze", "Let a symbol trade again that was frozen because its books did not agree."
     ),
+    "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
+    "db": Entry("oms.cli.settings:db", "The database of the journal: which schema it has."),
+    "sim": Entry("oms.cli.simulation:sim", "The engine in hostile weather, and the points at which it can be killed."),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
     "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
     "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),

@@ -202,6 +202,21 @@ def verify(*, json_: bool, dry_run: bool, full: bool) -> int:
     return EXIT_DONE if answer["ok"] else DamagedError.exit_code
 
 
+@journal.command()
+@options.common
+@click.option("--dry-run", is_flag=True, help="The dry run's own journal.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rebuild(*, dry_run: bool, yes: bool) -> None:
+    """Cast every table anew from the facts; the facts are not touched, and must be whole."""
+    from oms import operator_desk
+    from oms.cli.desk import confirm
+
+    loaded = options.configuration()
+    confirm("Replace every table of the journal by what its facts give?", yes=yes)
+    folded = operator_desk.rebuild_tables(loaded, dry_run=dry_run, say=lambda text: click.echo(text, err=True))
+    click.echo(f"{folded:,} facts folded; every table shows what they add up to")
+
+
 def _verdict(answer: Answer) -> Iterator[str]:
     if not answer["seq"]:
         yield NOTHING_YET

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from oms.cli.narration import Line, Narrator, underway
+from oms.cli.narration import Narrator
 from oms.cli.printer import Printer
+from oms.cli.sentences import Line, underway
 from oms.model.event import Event
 from oms.model.state import AccountState
 from oms.ports import Watcher

@@ -10,9 +10,10 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import count, share
-from oms.cli.narration import Line, Narrator, still_open
+from oms.cli.narration import Narrator
 from oms.cli.printer import Printer
 from oms.cli.progress import Progress
+from oms.cli.sentences import Line, still_open
 from oms.cli.stopping import Stopping
 from oms.errors import EXIT_DONE, RefusedError, UsageError
 from oms.model.signal import Signals
