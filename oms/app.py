@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from oms import __version__
@@ -14,17 +15,20 @@ from oms.config import Config, LoadedConfig, config_from_canonical
 from oms.engine.choosing import choose, screened, wishes_of
 from oms.engine.driver import Driver, Ending, Settings
 from oms.engine.forecast import Forecast, Sight, forecast
+from oms.engine.restored import Unproved
 from oms.engine.selection import SelectionRules
 from oms.engine.worker import Assignment, Worker
-from oms.errors import UsageError
+from oms.errors import RefusedError, UsageError
 from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
 from oms.gateways.signals import check_age
+from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
-from oms.journal.connection import reader_engine
+from oms.journal.connection import driver, reader_engine
 from oms.journal.inbox import Inbox
 from oms.journal.loading import load
+from oms.journal.restored import lift_mark, read_mark, refuse_unfinished
 from oms.journal.scalars import from_instant
 from oms.journal.store import open_journal
 from oms.model.order import OrdType
@@ -84,14 +88,19 @@ def universe_of(loaded: LoadedConfig) -> tuple[str, ...]:
         UsageError: the file cannot be read, or a line of it is no symbol; each bad line is named.
     """
     path = loaded.resolve(loaded.config.selection.universe)
+    if loaded.origins.get("selection.universe", "default") == "default" and not path.exists():
+        return _symbols(default_universe_text(), path)
+    return _read_symbols(path, "selection.universe")
+
+
+def _read_symbols(path: Path, key: str) -> tuple[str, ...]:
+    """The symbols of the file that ``key`` names."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        if loaded.origins.get("selection.universe", "default") != "default":
-            raise UsageError(f"selection.universe: {path} is not there") from None
-        text = default_universe_text()
+        raise UsageError(f"{key}: {path} is not there") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"selection.universe: {path} cannot be read: {error}") from error
+        raise UsageError(f"{key}: {path} cannot be read: {error}") from error
     return _symbols(text, path)
 
 
@@ -117,11 +126,26 @@ def market_of(loaded: LoadedConfig) -> Market:
     Raises:
         UsageError: it names one that this release does not have.
     """
-    source = loaded.config.market.source
-    if source != "replay":
-        raise UsageError(f"market.source: {source} is not supported by this release; expected replay")
-    data = loaded.config.market.replay.data
-    return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
+    market = loaded.config.market
+    match market.source:
+        case "replay":
+            data = market.replay.data
+            return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
+        case "simulated":
+            return SimulatedMarket(market.simulated.seed, market.simulated.days, partial(_simulated_symbols, loaded))
+        case source:
+            raise UsageError(f"market.source: {source} is not supported by this release; expected replay or simulated")
+
+
+def _simulated_symbols(loaded: LoadedConfig) -> tuple[str, ...]:
+    """Those of the list, and what the paper account holds at its first start, which must have a price too."""
+    chosen = loaded.config.market.simulated.symbols
+    listed = (
+        universe_of(loaded)
+        if chosen == "universe"
+        else _read_symbols(loaded.resolve(chosen), "market.simulated.symbols")
+    )
+    return (*listed, *loaded.config.broker.paper.positions)
 
 
 def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool = False) -> Broker:
@@ -248,9 +272,11 @@ class Engine:
         mode = "dry_run" if dry_run else config.mode
         clock = SystemClock()
         lease_s = config.worker.lease.total_seconds()
+        refuse_unfinished(loaded.base)
         self.market = market or market_of(loaded)
         self.broker = broker_of(loaded, self.market, clock, where)
         self.journal = open_journal(where.journal_url, config.account, mode, clock, lease_s, say=say)
+        self._refuse_unfinished(loaded)
         self.inbox = Inbox(where.inbox)
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(
@@ -283,7 +309,24 @@ class Engine:
             wishes=_wishes(loaded, signals),
             new_cycle_id=new_cycle_id,
             rules_under=self._rules_under,
+            unproved=self._unproved(),
         )
+
+    def _refuse_unfinished(self, loaded: LoadedConfig) -> None:
+        """Once more under the lease: a restore that was decided meanwhile has replaced the configuration read before."""
+        try:
+            refuse_unfinished(loaded.base)
+        except RefusedError:
+            self.journal.close()
+            self.broker.close()
+            raise
+
+    def _unproved(self) -> Unproved | None:
+        """A restore after which the broker was not asked yet; until then this engine sends nothing."""
+        raw = driver(self.journal.connection)
+        mark = read_mark(raw)
+        account, fence = self.journal.state.account, self.journal.lease.fence
+        return None if mark is None else Unproved(mark, lambda: lift_mark(raw, mark, account, fence))
 
     def _rules_under(self, config_hash: str) -> Rules | None:
         """The rules an open cycle began under; a blacklist of today acts at once all the same."""

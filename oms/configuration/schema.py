@@ -161,6 +161,21 @@ class ReplayConfig(Section):
     )
 
 
+class SimulatedConfig(Section):
+    """A market that a seed makes up."""
+
+    seed: Integer = Field(
+        default=1, ge=0, le=2**32 - 1, description="seed of its prices; the same seed, the same market"
+    )
+    days: Integer = Field(
+        default=250, ge=1, le=2520, description="days that can be traded, after a year of history; ten years at most"
+    )
+    symbols: Word = Field(
+        default="universe",
+        description="universe: the symbols of selection.universe; else the path of another such list",
+    )
+
+
 class YahooConfig(Section):
     """Yahoo Finance."""
 
@@ -186,6 +201,7 @@ class MarketConfig(Section):
         description="no buy is sent so shortly before the close",
     )
     replay: ReplayConfig = _defaults(ReplayConfig)
+    simulated: SimulatedConfig = _defaults(SimulatedConfig)
     yahoo: YahooConfig = _defaults(YahooConfig)
 
 

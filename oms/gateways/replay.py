@@ -1,19 +1,20 @@
-"""A real market of the past, replayed day by day: the quote of a day is its open, the history ends the day before."""
+"""A market of daily bars, one day after the other: the quote of a day is its open, the history ends the day before."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from oms.gateways.daily_bars import DailyBars, LeftOut
+from oms.gateways.daily_bars import DailyBars, LeftOut, SymbolBars
 from oms.gateways.gates import history_problem, unexplained_move
 from oms.model.account import Quote, Session
-from oms.ports import Bar, BarSet
+from oms.ports import Bar, BarSet, Market
 
 LEAD_DAYS = 125
 """Trading days of history before the first day that is traded: half a year, or half of the data where it has less.
@@ -28,30 +29,43 @@ _FRIDAY = 4
 _CENT, _SUBPENNY = Decimal("0.01"), Decimal("0.0001")
 
 
-class ReplayMarket:
-    """The port ``Market`` over a table of daily bars.
+class BarTable(Protocol):
+    """Every daily bar of a market."""
 
-    ``data`` is ``sp500-2010``, a CSV file or a folder of CSV files. Nothing is read before the first question; that one
-    raises UsageError where the data cannot be read. Every method may be called from any thread, but the day changes
-    only in :meth:`enter`.
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Its trading days, oldest first; two at least."""
+        ...
+
+    def of(self, symbol: str) -> SymbolBars:
+        """The bars of one symbol; empty for a symbol that the table does not have."""
+        ...
+
+    def __contains__(self, symbol: str) -> bool: ...
+
+
+class DayByDay(Market):
+    """The port ``Market`` over a table of daily bars, which ``load`` makes when the first question comes.
+
+    ``lead`` answers for the number of its days how many of them are history only, one at least; the others can be traded.
+    Every method may be called from any thread, but the day changes only in :meth:`enter`.
 
     Market time is the open of the day that was entered and stands still while it is traded. Every day is taken to be a
     whole one in New York, 09:30 to 16:00: daily bars do not tell early closes.
     """
 
-    name = "replay"
-
-    def __init__(self, data: str | Path) -> None:
-        self._data = data
+    def __init__(self, load: Callable[[], BarTable], lead: Callable[[int], int]) -> None:
+        self._load = load
+        self._lead = lead
         self._lock = threading.Lock()
-        self._loaded: DailyBars | None = None
+        self._loaded: BarTable | None = None
         self._session: Session | None = None
 
     @property
     def days(self) -> tuple[date, ...]:
         """The days that can be traded, oldest first; the days before them are history only."""
         every = self._daily.days
-        return every[max(1, min(LEAD_DAYS, len(every) // 2)) :]
+        return every[self._lead(len(every)) :]
 
     def enter(self, last_day: date | None, open_day: date | None) -> Session | None:
         """The session of ``open_day``, else of the first day after ``last_day``, else of the first day to trade.
@@ -118,10 +132,10 @@ class ReplayMarket:
         return [row for row in rows if row.day is None or row.day <= self._now.day]
 
     @property
-    def _daily(self) -> DailyBars:
+    def _daily(self) -> BarTable:
         with self._lock:
             if self._loaded is None:
-                self._loaded = DailyBars(self._data)
+                self._loaded = self._load()
             return self._loaded
 
     @property
@@ -153,6 +167,19 @@ class ReplayMarket:
         if at < len(days):
             return days[at]
         return day + timedelta(days=1 if day.weekday() < _FRIDAY else 7 - day.weekday())
+
+
+class ReplayMarket(DayByDay):
+    """A real market of the past.
+
+    ``data`` is ``sp500-2010``, a CSV file or a folder of CSV files. Nothing is read before the first question; that one
+    raises UsageError where the data cannot be read.
+    """
+
+    name = "replay"
+
+    def __init__(self, data: str | Path) -> None:
+        super().__init__(lambda: DailyBars(data), lambda days: max(1, min(LEAD_DAYS, days // 2)))
 
 
 def _problem(history: Sequence[Bar], sessions: Sequence[date]) -> str | None:

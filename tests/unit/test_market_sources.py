@@ -1,0 +1,52 @@
+"""Which market a configuration asks for, and what it says where that cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oms.app import market_of
+from oms.config import LoadedConfig, load_config
+from oms.errors import UsageError
+
+
+def configured(folder: Path, text: str) -> LoadedConfig:
+    file = folder / "config.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_config(file, {})
+
+
+def test_simulated_market_of_the_universe(tmp_path: Path) -> None:
+    """The simulated market prices the universe and what the paper account holds, and no other symbol."""
+    (tmp_path / "universe.txt").write_text("AAPL\nGE\n", encoding="utf-8")
+    market = market_of(configured(tmp_path, "market: {source: simulated}\nbroker: {paper: {positions: {OXY: 5}}}"))
+    assert market.name == "simulated"
+    assert [symbol for symbol in ("AAPL", "GE", "OXY", "XOM") if market.knows(symbol)] == ["AAPL", "GE", "OXY"]
+
+
+def test_simulated_market_of_another_list(tmp_path: Path) -> None:
+    """The simulated market can price another list of symbols, for as many days as are asked for."""
+    (tmp_path / "list.txt").write_text("AA\n", encoding="utf-8")
+    loaded = configured(tmp_path, "market: {source: simulated, simulated: {symbols: list.txt, days: 3, seed: 9}}")
+    market = market_of(loaded)
+    assert market.knows("AA")
+    assert not market.knows("MSFT")
+    days, last = 0, None
+    while session := market.enter(last, None):
+        last, days = session.day, days + 1
+    assert days == 3
+
+
+def test_a_list_of_symbols_that_is_not_there(tmp_path: Path) -> None:
+    """A list of symbols that is not there is said with its key and path."""
+    market = market_of(configured(tmp_path, "market: {source: simulated, simulated: {symbols: nowhere.txt}}"))
+    with pytest.raises(UsageError, match=r"market\.simulated\.symbols: .*nowhere\.txt is not there"):
+        market.knows("AA")
+
+
+@pytest.mark.parametrize("bad", ["days: 0", "days: 2521", "seed: -1", "seed: 1.5", "symbols: null"])
+def test_bounds_of_the_simulated_market(tmp_path: Path, bad: str) -> None:
+    """A simulated market of no day, of more than ten years, or without a seed is refused by its key."""
+    with pytest.raises(UsageError, match="market.simulated." + bad.partition(":")[0]):
+        configured(tmp_path, f"market: {{source: simulated, simulated: {{{bad}}}}}")
