@@ -45,6 +45,22 @@ POINTS: dict[str, str] = {
     "checkpoint.before": "before the write-ahead log is folded into the database",
     "checkpoint.after": "after the write-ahead log was folded into the database",
     "lease.before_release": "before the lease is given back",
+    "backup.before_temp": "before a backup is begun",
+    "backup.during_copy": "a backup is half written under a name of its own",
+    "backup.before_rename": "a backup is written and on the disk, under no name that counts",
+    "backup.before_sync": "a backup has its name, the folder is not on the disk",
+    "restore.before_verify": "a restore was asked for, the archive is not read",
+    "restore.during_staging": "the journal of an archive is half unpacked",
+    "restore.before_decision": "everything to be restored lies beside its place, nothing is decided",
+    "restore.after_decision": "the restore is decided, nothing has moved",
+    "restore.between_moves": "a file of a restore has moved to its place",
+    "restore.before_mailbox": "every file is in its place, halts and blacklist are not posted",
+    "restore.before_end": "all is restored, the decision still stands beside it",
+    "restore.after_end": "all is restored, the lease is not given back",
+    "restore.before_facts": "after a restore the broker was asked, nothing is journaled",
+    "restore.before_lift": "what the broker said is journaled, the mark of the restore stands",
+    "config.before_rename": "a configuration is written, under no name that counts",
+    "config.before_sync": "a configuration has its name, the folder is not on the disk",
 }
 """Every point, with what is true there."""
 

@@ -28,6 +28,7 @@ from oms.engine.orders import (
     Stop,
     Wait,
 )
+from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
 from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
 from oms.model.account import Quote
@@ -245,6 +246,26 @@ class Driver:
             self.append(events)
             crashpoints.point("inbox.after_journal")
             self._mailbox.taken(message.inbox_id, answer)
+
+    def prove(self, unproved: Unproved) -> None:
+        """After a restore, before anything is sent: journal what the broker did that the journal cannot know.
+
+        Raises:
+            BrokerUnavailable: the broker did not show everything; nothing was concluded, the next start asks again.
+        """
+        since = min(self._since(), unproved.mark.horizon - LOOK_BACK)
+        unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
+        asked_at = self.now()
+        read = replace(self._call(lambda: self._read_orders(since, unresolved)), asked_at=asked_at)
+        numbers = {report.order_no for report in read.orders if report.order_no is not None}
+        known = self.journal.known_numbers(numbers)
+        executions = self.seen.capabilities.reports_executions
+        events = facts_after_restore(self.state, read, unproved.mark, executions=executions, known=known)
+        crashpoints.point("restore.before_facts")
+        self.journal.append_barrier(events)
+        self._watcher.happened(self.state, events)
+        crashpoints.point("restore.before_lift")
+        unproved.lift()
 
     # Performing ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from oms.engine.standing import COMMAND, carry_out_restore
 from oms.model.detail import HaltScope
 from oms.model.event import (
     Blacklisted,
@@ -57,6 +58,8 @@ def carry_out(state: AccountState, message: Message) -> tuple[list[Event], str]:
             return [thawed], f"{symbol} may trade again"
         case "resolve":
             return _resolve(state, message, reason)
+        case other if other == COMMAND:
+            return carry_out_restore(state, message)
         case other:
             return _refused(message, f"no such command: {other}")
 

@@ -8,6 +8,7 @@ from datetime import date
 
 from oms.engine.driver import Driver, Ending
 from oms.engine.opening import look_and_plan, open_account, open_cycle
+from oms.engine.restored import Unproved
 from oms.errors import EXIT_DONE
 from oms.model.rules import Rules
 from oms.model.signal import Signals
@@ -38,12 +39,14 @@ class Worker:
         wishes: Callable[[Driver], Signals],
         new_cycle_id: Callable[[], str],
         rules_under: Callable[[str], Rules | None] = lambda _: None,
+        unproved: Unproved | None = None,
     ) -> None:
         self._driver = driver
         self._assignment = assignment
         self._wishes = wishes
         self._new_cycle_id = new_cycle_id
         self._rules_under = rules_under
+        self._unproved = unproved
         self._skipped: date | None = None
         """Last day on which there was nothing to do and so no cycle."""
         self.cycles = 0
@@ -75,6 +78,10 @@ class Worker:
     def _resume(self) -> Ending:
         if self._driver.state.seq:  # the first fact of a new journal says what the account held; commands come after it
             self._driver.operators()
+        if self._unproved is not None:
+            self._driver.enter_session(self._last_day())
+            self._driver.prove(self._unproved)
+            self._unproved = None
         if self._driver.state.cycle is None:
             return Ending(exit_code=EXIT_DONE)
         self._driver.enter_session(self._last_day())
