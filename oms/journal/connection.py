@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -65,6 +65,11 @@ def sqlite_file(url: str) -> Path | None:
     if name.startswith("file:"):
         raise UsageError(f"{url!r}: name the file itself, as in sqlite:///var/oms.db")
     return Path(name).absolute()
+
+
+def address_of(path: Path) -> str:
+    """The ``sqlite://`` address of a file, whatever letters its name has."""
+    return URL.create("sqlite", database=path.as_posix()).render_as_string()
 
 
 def writer_engine(url: str, *, create: bool = False) -> Engine:

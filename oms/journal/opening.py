@@ -81,10 +81,12 @@ def _stamp(connection: Connection, account: str, mode: str, where: object) -> No
     raw = driver(connection)
     found = dict(raw.execute("SELECT name, value FROM meta"))
     if not found:
+        # Another process may be doing the same at this moment: the first one's word counts.
         raw.execute("BEGIN IMMEDIATE")
-        raw.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", [("account", account), ("mode", mode)])
+        stamps = [("account", account), ("mode", mode)]
+        raw.executemany("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", stamps)
         raw.execute("COMMIT")
-        return
+        found = dict(raw.execute("SELECT name, value FROM meta"))
     for name, wanted in (("account", account), ("mode", mode)):
         if found.get(name) != wanted:
             raise RefusedError(

@@ -284,8 +284,11 @@ class SqliteJournal:
         if self._closed:
             return
         self._closed = True
-        if not self._broken:
+        if self._broken:
+            return
+        try:
             self.anchor()
+        finally:
             crashpoints.point("lease.before_release")
             with self._writing(NORMAL, "giving the lease back"):
                 self._lease_row.release(self._raw, self.lease.fence)

@@ -105,14 +105,14 @@ class TestMovingUp:
         raw.execute("UPDATE alembic_version SET version_num = '0000'")
         raw.commit()
         raw.close()
-        monkeypatch.setattr(migration, "revisions", lambda: frozenset({"0000", "0001"}))
+        monkeypatch.setattr(migration, "revisions", lambda: frozenset({"0000", tables.SCHEMA_REVISION}))
         return path
 
     def test_a_copy_is_made_first(self, older: Path, open_one: OpenOne, monkeypatch: pytest.MonkeyPatch) -> None:
         """The database as it was lies beside the new one, named with its schema and the time, and whole."""
 
         def upgrade(connection: Connection) -> None:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{tables.SCHEMA_REVISION}'")
 
         monkeypatch.setattr(migration, "upgrade", upgrade)
         said: list[str] = []

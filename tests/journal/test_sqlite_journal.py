@@ -87,16 +87,16 @@ class TestAppendOnly:
             "DELETE FROM events WHERE seq = 2",
             "DELETE FROM events",
             (
-                "INSERT OR REPLACE INTO events SELECT account, seq, at, cycle_id, version, cl_ord_id, symbol, kind, '{}', hash"
-                " FROM events WHERE seq = 1"
+                "INSERT OR REPLACE INTO events SELECT account, seq, at, cycle_id, version, cl_ord_id, symbol, kind, '{}',"
+                " hash FROM events WHERE seq = 1"
             ),
             (
                 "REPLACE INTO events SELECT account, (SELECT max(seq) + 1 FROM events), at, cycle_id, version, cl_ord_id,"
                 " symbol, kind, '{}', hash FROM events WHERE version = 1"
             ),
             (
-                "INSERT INTO events SELECT account, seq + 1000, at, NULL, NULL, cl_ord_id, symbol, kind, data, hash FROM events"
-                " WHERE seq = 1"
+                "INSERT INTO events SELECT account, seq + 1000, at, NULL, NULL, cl_ord_id, symbol, kind, data, hash"
+                " FROM events WHERE seq = 1"
             ),
             "UPDATE OR REPLACE events SET seq = 1 WHERE seq = 2",
             "UPDATE configs SET canonical = ''",
