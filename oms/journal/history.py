@@ -7,46 +7,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, literal_column, select
+from sqlalchemy import Connection, RowMapping, select
 
 from oms.errors import UsageError
 from oms.journal import tables
 from oms.journal.answers import Answer, day, instant, money, order_answer
+from oms.journal.filters import (
+    EVERY,
+    CycleFilter,
+    EventFilter,
+    OrderFilter,
+    count_statement,
+    cycles_statement,
+    events_statement,
+    orders_statement,
+)
 from oms.journal.loading import facts_of_cycle
 from oms.journal.projection import ORDERS
 from oms.journal.reader import Reader
+from oms.journal.scalars import storable
 from oms.model.cycle import Phase
 from oms.model.event import BuysRevalidated, CycleOpened, FundsObserved, Recorded
+from oms.model.order import OrdStatus, Side
 
-EVERY = 2**62
-"""More rows than any table has."""
+__all__ = [
+    "BATCH",
+    "EventFilter",
+    "cycle_list",
+    "cycle_show",
+    "journal_count",
+    "journal_query",
+    "journal_stream",
+    "journal_tail",
+    "order_list",
+    "order_show",
+]
 
-BATCH = 5000
-"""Rows read at a time when a whole journal is streamed."""
-
-_EVENT_COLUMNS = tuple(
-    tables.events.c[name]
-    for name in ("seq", "at", "account", "cycle_id", "cl_ord_id", "symbol", "kind", "data", "hash")
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """Which facts are asked for; what is None does not matter."""
-
-    cycle_id: str | None = None
-    cl_ord_id: str | None = None
-    symbol: str | None = None
-    kind: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    """Exclusive."""
-    after: int = 0
-    """Only facts with a higher seq."""
+BATCH = 1000
+"""Facts read at a time when a whole journal is streamed."""
 
 
 # Cycles
@@ -57,25 +58,27 @@ def cycle_list(
     *,
     limit: int = 50,
     is_open: bool | None = None,
+    phase: Phase | None = None,
     outcome: str | None = None,
+    symbol: str | None = None,
+    resumed: bool | None = None,
+    cut: bool | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Answer:
-    """Cycles, newest first."""
-    cycles = tables.cycles
-    statement = select(cycles).where(cycles.c.account == reader.account, cycles.c.opened_seq > 0)
-    if is_open is not None:
-        done: ColumnElement[str] = literal_column(f"'{Phase.DONE.value}'")
-        statement = statement.where(cycles.c.phase != done if is_open else cycles.c.phase == done)
-    if outcome is not None:
-        statement = statement.where(cycles.c.outcome == outcome)
-    if since is not None:
-        statement = statement.where(cycles.c.opened_at >= since)
-    if until is not None:
-        statement = statement.where(cycles.c.opened_at < until)
-    statement = statement.order_by(cycles.c.opened_seq.desc()).limit(limit)
+    """Cycles, newest first; each filter as :class:`oms.journal.filters.CycleFilter` says."""
+    wanted = CycleFilter(
+        is_open=is_open,
+        phase=phase,
+        outcome=outcome,
+        symbol=symbol,
+        resumed=resumed,
+        cut=cut,
+        since=since,
+        until=until,
+    )
     with reader.asking("listing cycles") as connection:
-        rows = connection.execute(statement).mappings().all()
+        rows = connection.execute(cycles_statement(reader.account, wanted, limit)).mappings().all()
     return {"schema": "oms.cycle-list/1", "cycles": [_cycle(row) for row in rows]}
 
 
@@ -93,7 +96,7 @@ def cycle_show(reader: Reader, cycle_id: str) -> Answer:
         of_cycle = select(orders).where(orders.c.cycle_id == cycle_id).order_by(orders.c.side.desc(), orders.c.idx)
         found = [ORDERS.value(order) for order in connection.execute(of_cycle).mappings()]
         facts = list(facts_of_cycle(connection, cycle_id))
-        events = _events(connection, _filtered(reader.account, EventFilter(cycle_id=cycle_id)), EVERY, newest=False)
+        events = _events(connection, reader.account, EventFilter(cycle_id=cycle_id), EVERY, newest=False)
     return {
         "schema": "oms.cycle-show/1",
         "cycle": _cycle(row),
@@ -170,27 +173,16 @@ def order_list(
     unresolved: bool = False,
     cycle_id: str | None = None,
     symbol: str | None = None,
+    statuses: tuple[OrdStatus, ...] = (),
 ) -> Answer:
     """Orders, those of the newest cycle first; ``unresolved`` only those that are in doubt."""
-    orders, cycles = tables.orders, tables.cycles
-    statement = (
-        select(orders)
-        .join(cycles, orders.c.cycle_id == cycles.c.cycle_id)
-        .where(cycles.c.account == reader.account, cycles.c.opened_seq > 0)
-    )
-    if unresolved:
-        not_closed = orders.c.phase != literal_column("'CLOSED'")
-        statement = statement.where(
-            orders.c.account == reader.account, not_closed, orders.c.phase == literal_column("'AMBIGUOUS'")
-        )
-    if cycle_id is not None:
-        statement = statement.where(orders.c.cycle_id == cycle_id)
-    if symbol is not None:
-        statement = statement.where(orders.c.symbol == symbol)
-    statement = statement.order_by(cycles.c.opened_seq.desc(), orders.c.side.desc(), orders.c.idx).limit(limit)
+    wanted = OrderFilter(statuses=statuses, unresolved=unresolved, cycle_id=cycle_id, symbol=symbol)
     with reader.asking("listing orders") as connection:
-        rows = connection.execute(statement).mappings().all()
-    return {"schema": "oms.order-list/1", "orders": [order_answer(ORDERS.value(row)) for row in rows]}
+        rows = connection.execute(orders_statement(reader.account, wanted, limit)).mappings().all()
+    # The last planned come first out of the table; within a cycle a person reads the plan's own order.
+    place = {cycle: number for number, cycle in enumerate(dict.fromkeys(row["cycle_id"] for row in rows))}
+    found = sorted((ORDERS.value(row) for row in rows), key=lambda o: (place[o.cycle_id], o.side is Side.BUY, o.index))
+    return {"schema": "oms.order-list/1", "orders": [order_answer(order) for order in found]}
 
 
 def order_show(reader: Reader, cl_ord_id: str) -> Answer:
@@ -205,7 +197,7 @@ def order_show(reader: Reader, cl_ord_id: str) -> Answer:
         if row is None:
             raise UsageError(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
         wanted = EventFilter(cycle_id=row["cycle_id"], cl_ord_id=cl_ord_id)
-        events = _events(connection, _filtered(reader.account, wanted), EVERY, newest=False)
+        events = _events(connection, reader.account, wanted, EVERY, newest=False)
         executions = (
             connection.execute(select(fills).where(fills.c.cl_ord_id == cl_ord_id).order_by(fills.c.seq))
             .mappings()
@@ -236,12 +228,17 @@ def journal_query(
     reader: Reader, wanted: EventFilter | None = None, *, limit: int = 100, newest: bool = True
 ) -> Answer:
     """Facts that match, in their order; of more than ``limit`` the newest, or else the oldest."""
-    wanted = wanted or EventFilter()
     with reader.asking("querying the journal") as connection:
-        if wanted.cl_ord_id is not None and wanted.cycle_id is None:
-            wanted = _with_cycle(connection, wanted)
-        events = _events(connection, _filtered(reader.account, wanted), limit, newest=newest)
+        events = _events(connection, reader.account, wanted or EventFilter(), limit, newest=newest)
     return {"schema": "oms.journal-query/1", "events": events}
+
+
+def journal_count(reader: Reader, wanted: EventFilter | None = None) -> int:
+    """How many facts match."""
+    with reader.asking("counting facts") as connection:
+        wanted = _with_cycle(connection, wanted or EventFilter())
+        counted: int = connection.execute(count_statement(reader.account, wanted)).scalar_one()
+    return counted
 
 
 def journal_tail(reader: Reader, limit: int = 20, after: int = 0) -> Answer:
@@ -249,60 +246,36 @@ def journal_tail(reader: Reader, limit: int = 20, after: int = 0) -> Answer:
     return journal_query(reader, EventFilter(after=after), limit=limit)
 
 
-def journal_stream(reader: Reader, after: int = 0) -> Iterator[Answer]:
-    """Every fact after a place, in order, a batch at a time: for exports of any size."""
+def journal_stream(reader: Reader, wanted: EventFilter | None = None) -> Iterator[Answer]:
+    """Every fact that matches, in order, a batch at a time: memory does not grow with the answer.
+
+    Each batch is a read of its own, so that a slow reader of the answer never holds up the engine's checkpoints.
+    """
+    wanted = wanted or EventFilter()
     while True:
-        batch = journal_query(reader, EventFilter(after=after), limit=BATCH, newest=False)["events"]
-        if not batch:
+        with reader.asking("reading the journal") as connection:
+            wanted = _with_cycle(connection, wanted)
+            statement = events_statement(reader.account, wanted, BATCH, newest=False)
+            rows = connection.execute(statement).mappings().all()
+        yield from map(_event, rows)
+        if len(rows) < BATCH:
             return
-        yield from batch
-        after = batch[-1]["seq"]
+        wanted = wanted.beyond(rows[-1]["seq"], rows[-1]["at"])
 
 
 def _with_cycle(connection: Connection, wanted: EventFilter) -> EventFilter:
     """An order's facts are found through its cycle; an index of their own would cost every row."""
+    if wanted.cl_ord_id is None or wanted.cycle_id is not None:
+        return wanted
     orders = tables.orders
-    cycle_id = connection.execute(select(orders.c.cycle_id).where(orders.c.cl_ord_id == wanted.cl_ord_id)).scalar()
-    return EventFilter(
-        cycle_id=cycle_id or "",
-        cl_ord_id=wanted.cl_ord_id,
-        symbol=wanted.symbol,
-        kind=wanted.kind,
-        since=wanted.since,
-        until=wanted.until,
-        after=wanted.after,
-    )
+    named = orders.c.cl_ord_id == storable(wanted.cl_ord_id)
+    return replace(wanted, cycle_id=connection.execute(select(orders.c.cycle_id).where(named)).scalar() or "")
 
 
-def _filtered(account: str, wanted: EventFilter) -> ColumnElement[bool]:
-    events = tables.events
-    conditions = [events.c.account == account, events.c.seq > wanted.after]
-    for name in ("cycle_id", "cl_ord_id", "symbol"):
-        value = getattr(wanted, name)
-        if value is not None:
-            conditions.append(events.c[name] == value)
-    if wanted.kind in tables.WATCHED_KINDS:
-        # Spelled out, not bound, so that SQLite sees that the partial index serves it.
-        conditions.append(events.c.kind == literal_column(f"'{wanted.kind}'"))
-    elif wanted.kind is not None:
-        conditions.append(events.c.kind == wanted.kind)
-    if wanted.since is not None:
-        conditions.append(events.c.at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(events.c.at < wanted.until)
-    return and_(*conditions)
-
-
-def _events(connection: Connection, condition: ColumnElement[bool], limit: int, *, newest: bool) -> list[Answer]:
-    statement = events_statement(condition, limit, newest=newest)
+def _events(connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool) -> list[Answer]:
+    statement = events_statement(account, _with_cycle(connection, wanted), limit, newest=newest)
     rows = connection.execute(statement).mappings().all()
     return [_event(row) for row in (reversed(rows) if newest else rows)]
-
-
-def events_statement(condition: ColumnElement[bool], limit: int, *, newest: bool) -> Select[Any]:
-    """The one query for facts, whatever is asked for."""
-    seq = tables.events.c.seq
-    return select(*_EVENT_COLUMNS).where(condition).order_by(seq.desc() if newest else seq).limit(limit)
 
 
 def _event(row: RowMapping) -> Answer:

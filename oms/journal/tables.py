@@ -22,22 +22,44 @@ from sqlalchemy import (
 
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
 """SQLite's mark of whose file it is: "omsj"."""
 
 WATCHED_KINDS = (
-    "cycle_opened",
-    "buys_revalidated",
-    "funds_observed",
-    "selected",
+    "account_opened",
     "attention_raised",
+    "blacklisted",
+    "buys_revalidated",
+    "command_answered",
+    "cycle_aborted",
+    "cycle_opened",
+    "cycle_resumed",
+    "external_order_seen",
+    "funds_observed",
     "halted",
+    "order_blocked",
+    "order_cancel_requested",
+    "order_canceled",
+    "order_expired",
+    "order_in_doubt",
+    "order_not_found",
+    "order_not_sent",
+    "order_quarantined",
+    "order_rejected",
+    "order_voided",
     "released",
+    "selected",
+    "symbol_frozen",
+    "symbol_unfrozen",
+    "unblacklisted",
 )
-"""Kinds that are rare and asked for by name: an index holds these only."""
+"""Kinds that are rare, or asked for by name: an index holds these only. The others are met often on any walk."""
+
+ENDINGS = ("blocked", "canceled", "rejected", "expired", "void")
+"""Endings of orders other than filled: an index holds these only."""
 
 _FIXED = {"fixed": True}
 """Marks a column that never changes once its row is there."""
@@ -207,6 +229,11 @@ Index(
 )
 Index("ix_orders_unclosed", orders.c.account, sqlite_where=literal_column("phase") != literal_column("'CLOSED'"))
 Index("ix_orders_symbol", orders.c.symbol)
+Index(
+    "ix_orders_close_reason",
+    orders.c.close_reason,
+    sqlite_where=or_(*[literal_column("close_reason") == literal_column(f"'{ending}'") for ending in ENDINGS]),
+)
 
 fills = Table(
     "fills",

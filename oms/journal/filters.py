@@ -1,0 +1,212 @@
+"""Which facts, cycles and orders are asked for, and by which door each question enters: bound values only, no table scan.
+
+Columns come from the tables' own definitions and every value is bound, so no filter can become part of the language.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, union_all
+
+from oms.journal import tables
+from oms.journal.scalars import storable, to_instant
+from oms.journal.statuses import ORD_STATUS, entry_of
+from oms.model.cycle import Phase
+from oms.model.order import OrdStatus
+
+EVERY = 2**62
+"""More rows than any table has."""
+
+RULE_KINDS = ("attention_raised", "buys_revalidated", "cycle_aborted", "cycle_opened", "order_blocked")
+"""Kinds of facts that name a rule, in themselves or for one of their orders; a test compares them with the model."""
+
+EVENT_COLUMNS = tuple(
+    tables.events.c[name]
+    for name in ("seq", "at", "account", "cycle_id", "cl_ord_id", "symbol", "kind", "data", "hash")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which facts are asked for; what is None does not matter."""
+
+    account: str | None = None
+    """A file holds one account: any other name matches nothing."""
+    cycle_id: str | None = None
+    cl_ord_id: str | None = None
+    symbol: str | None = None
+    kind: str | None = None
+    rule: str | None = None
+    """Facts that name this rule, in themselves or for one of their orders."""
+    text: str | None = None
+    """Somewhere in the fact's details; the case of ASCII letters does not matter."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Exclusive."""
+    after: int = 0
+    """Only facts with a higher seq."""
+    after_at: datetime | None = None
+    """With ``after``: the place where a list by time goes on, for facts at this very instant."""
+
+    @property
+    def by_time(self) -> bool:
+        """The facts are found by their time, and listed by it: nothing narrower is known about them."""
+        timed = self.since is not None or self.until is not None
+        named = any(part is not None for part in (self.cycle_id, self.symbol, self.rule))
+        return timed and not named and self.kind not in tables.WATCHED_KINDS
+
+    def beyond(self, seq: int, at: datetime) -> EventFilter:
+        """The same question about what comes after one of its facts."""
+        return replace(self, after=seq, after_at=at if self.by_time else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleFilter:
+    """Which cycles are asked for; what is None does not matter."""
+
+    is_open: bool | None = None
+    phase: Phase | None = None
+    outcome: str | None = None
+    symbol: str | None = None
+    """Cycles with an order for it."""
+    resumed: bool | None = None
+    cut: bool | None = None
+    """Cycles in which a buy was made smaller."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Exclusive; both of the instant at which a cycle opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """Which orders are asked for; what is None does not matter."""
+
+    statuses: tuple[OrdStatus, ...] = ()
+    unresolved: bool = False
+    cycle_id: str | None = None
+    symbol: str | None = None
+
+
+# Facts
+
+
+def events_statement(account: str, wanted: EventFilter, limit: int, *, newest: bool) -> Select[Any]:
+    """The one query for facts, whatever is asked for: its rows newest first, or oldest first."""
+    events = tables.events
+    if wanted.rule is not None and wanted.kind is None and wanted.cycle_id is None and wanted.symbol is None:
+        # One door for each kind that may name a rule; each gives a page, and a page of these pages is the answer.
+        doors = [_page(account, replace(wanted, kind=kind), limit, newest=newest) for kind in RULE_KINDS]
+        pages = union_all(*[select(door.subquery()) for door in doors]).subquery()
+        order = pages.c.seq.desc() if newest else pages.c.seq
+        return select(*[pages.c[column.name] for column in EVENT_COLUMNS]).order_by(order).limit(limit)
+    return _page(account, wanted, limit, newest=newest, by=(events.c.at, events.c.seq) if wanted.by_time else None)
+
+
+def count_statement(account: str, wanted: EventFilter) -> Select[Any]:
+    """How many facts match."""
+    condition = events_condition(account, wanted)
+    if wanted.rule is not None and wanted.kind is None and wanted.cycle_id is None and wanted.symbol is None:
+        condition = and_(condition, or_(*[_of_kind(kind) for kind in RULE_KINDS]))
+    return select(func.count()).select_from(tables.events).where(condition)
+
+
+def _page(
+    account: str, wanted: EventFilter, limit: int, *, newest: bool, by: Sequence[ColumnElement[Any]] | None = None
+) -> Select[Any]:
+    columns = by or (tables.events.c.seq,)
+    order = [column.desc() for column in columns] if newest else list(columns)
+    return select(*EVENT_COLUMNS).where(events_condition(account, wanted)).order_by(*order).limit(limit)
+
+
+def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
+    """What a fact must be to match."""
+    events = tables.events
+    conditions = [events.c.account == account, *_place(wanted)]
+    if wanted.account is not None:
+        conditions.append(events.c.account == storable(wanted.account))
+    for name in ("cycle_id", "cl_ord_id", "symbol"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(events.c[name] == storable(value))
+    if wanted.kind is not None:
+        conditions.append(_of_kind(wanted.kind))
+    if wanted.rule is not None:
+        # The stored text is canonical JSON in ASCII: no other content of a fact can look like this.
+        conditions.append(func.instr(events.c.data, f'"rule":{json.dumps(wanted.rule)}') > 0)
+    if wanted.text is not None:
+        conditions.append(func.instr(func.lower(events.c.data), func.lower(json.dumps(wanted.text)[1:-1])) > 0)
+    if wanted.since is not None:
+        conditions.append(events.c.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(events.c.at < wanted.until)
+    return and_(*conditions)
+
+
+def _place(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    events = tables.events
+    if not wanted.by_time:
+        return [events.c.seq > wanted.after]
+    if wanted.after_at is not None:
+        at: ColumnElement[datetime] = literal_column(str(to_instant(wanted.after_at)))
+        return [events.c.at >= at, or_(events.c.at > at, events.c.seq > wanted.after)]
+    return [events.c.seq > wanted.after] if wanted.after else []
+
+
+def _of_kind(kind: str) -> ColumnElement[bool]:
+    if kind in tables.WATCHED_KINDS:
+        # Spelled out, not bound, so that SQLite sees that the partial index serves it; the word is our own.
+        return tables.events.c.kind == literal_column(f"'{kind}'")
+    return tables.events.c.kind == storable(kind)
+
+
+# Cycles
+
+
+def cycles_statement(account: str, wanted: CycleFilter, limit: int) -> Select[Any]:
+    """Cycles, newest first."""
+    cycles, orders = tables.cycles, tables.orders
+    conditions: list[ColumnElement[bool]] = [cycles.c.account == account, cycles.c.opened_seq > 0]
+    if wanted.is_open is not None:
+        done: ColumnElement[str] = literal_column(f"'{Phase.DONE.value}'")
+        conditions.append(cycles.c.phase != done if wanted.is_open else cycles.c.phase == done)
+    if wanted.phase is not None:
+        conditions.append(cycles.c.phase == wanted.phase.value)
+    if wanted.outcome is not None:
+        conditions.append(cycles.c.outcome == storable(wanted.outcome))
+    if wanted.symbol is not None:
+        traded = select(orders.c.cycle_id).where(orders.c.symbol == storable(wanted.symbol))
+        conditions.append(cycles.c.cycle_id.in_(traded))
+    if wanted.resumed is not None:
+        conditions.append(cycles.c.resumed > 0 if wanted.resumed else cycles.c.resumed == 0)
+    if wanted.cut is not None:
+        conditions.append(cycles.c.cut > 0 if wanted.cut else cycles.c.cut == 0)
+    if wanted.since is not None:
+        conditions.append(cycles.c.opened_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(cycles.c.opened_at < wanted.until)
+    return select(cycles).where(*conditions).order_by(cycles.c.opened_seq.desc()).limit(limit)
+
+
+# Orders
+
+
+def orders_statement(account: str, wanted: OrderFilter, limit: int) -> Select[Any]:
+    """Orders, the last planned first."""
+    orders = tables.orders
+    planned: ColumnElement[int] = literal_column("orders.rowid")
+    conditions: list[ColumnElement[bool]] = [orders.c.account == account, planned > literal_column("0")]
+    if wanted.unresolved:
+        conditions += [orders.c.phase != literal_column("'CLOSED'"), orders.c.phase == literal_column("'AMBIGUOUS'")]
+    if wanted.statuses:
+        conditions.append(or_(*[entry_of(status) for status in wanted.statuses]))
+        conditions.append(ORD_STATUS.in_([literal_column(f"'{status.value}'") for status in wanted.statuses]))
+    if wanted.cycle_id is not None:
+        conditions.append(orders.c.cycle_id == storable(wanted.cycle_id))
+    if wanted.symbol is not None:
+        conditions.append(orders.c.symbol == storable(wanted.symbol))
+    return select(orders).where(*conditions).order_by(planned.desc()).limit(limit)
