@@ -6,44 +6,34 @@ after a kill, and one that has run for weeks all take the same steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterator
 
-from oms.engine.orders import Ask, Decision, Finished, Look, ReadFunds, Seen, Stop, Wait
+from oms.engine.orders import Ask, Decision, Finished, Look, Seen, Stop, Wait
+from oms.engine.patience import has_passed, not_before
 from oms.engine.reconciliation import facts
-from oms.engine.refusals import STALE, bar, is_halted, trades_today
-from oms.engine.round import held_by_halt, work
-from oms.model.account import Funds, Position, Quote
+from oms.engine.refusals import STALE, is_day_of
+from oms.engine.revalidation import revalidating
+from oms.engine.round import work
+from oms.engine.settling import sells_closed, settling
 from oms.model.cycle import Cycle, Phase
-from oms.model.detail import Outcome, RevalidationInputs, SettledBy
+from oms.model.detail import Outcome
 from oms.model.event import (
     AttentionRaised,
     BuysClosed,
-    BuysRevalidated,
     CycleAborted,
     CycleResumed,
     Event,
-    FundsObserved,
-    FundsSettled,
-    OrderBlocked,
     OrderInDoubt,
-    OrderPlanned,
-    SellsClosed,
-)
-from oms.model.liquidity import (
-    RULE_VERSION,
-    NotFinite,
-    budget,
-    committed_to,
-    cost_ceiling,
-    reserved_for,
-    revalidate,
-    spendable,
 )
 from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Side
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
+
+FALLING_SHORT = frozenset(
+    {STALE, "order_deadline", "halted", "price_collar", "market_closed", "no_buys_before_close", "unresolved_sell"}
+)
+"""Rules that keep back a buy which the money and the limits would have allowed."""
 
 
 def decide(state: AccountState, seen: Seen, rules: Rules) -> Decision:
@@ -64,9 +54,9 @@ def decide(state: AccountState, seen: Seen, rules: Rules) -> Decision:
         case Phase.SELLING:
             return _selling(state, cycle, seen, rules)
         case Phase.SETTLING:
-            return _settling(state, cycle, seen, rules)
+            return settling(state, cycle, seen, rules)
         case Phase.REVALIDATING:
-            return _revalidating(state, cycle, seen, rules)
+            return revalidating(state, cycle, seen, rules)
         case Phase.BUYING:
             return _buying(state, cycle, seen, rules)
         case Phase.DONE:
@@ -75,7 +65,7 @@ def decide(state: AccountState, seen: Seen, rules: Rules) -> Decision:
 
 def _trouble(seen: Seen, rules: Rules) -> Decision | None:
     """Something outside has just failed: wait before trying again, and in the end leave it to the next run."""
-    if seen.retry_at is None or seen.now >= seen.retry_at:
+    if seen.retry_at is None or has_passed(seen.retry_at - rules.poll, rules.poll, seen.now):
         return None
     given_up = seen.troubled_since is not None and seen.now >= seen.troubled_since + rules.settle_deadline
     if given_up and not seen.patient:
@@ -124,7 +114,10 @@ def _is_stale(cycle: Cycle, seen: Seen, rules: Rules) -> bool:
     """Open in a later trading day: nothing more is sent, unless the cycle waits for settled cash."""
     if seen.session is None or seen.session.day <= cycle.opened.trading_day:
         return False
-    return rules.funds is not FundsPolicy.SETTLED_CASH
+    if rules.funds is not FundsPolicy.SETTLED_CASH:
+        return True
+    waiting = cycle.phase in (Phase.SETTLING, Phase.REVALIDATING)
+    return not waiting and not is_day_of(cycle, Side.BUY, seen.session, rules)
 
 
 def _abort(cycle: Cycle, seen: Seen) -> CycleAborted:
@@ -138,238 +131,15 @@ def _abort(cycle: Cycle, seen: Seen) -> CycleAborted:
 
 def _selling(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Decision:
     sells = cycle.sells
-    return work(state, cycle, sells, seen, rules) or Decision(events=(_sells_closed(cycle, seen, rules),))
-
-
-def _sells_closed(cycle: Cycle, seen: Seen, rules: Rules) -> SellsClosed:
-    return SellsClosed(
-        cycle_id=cycle.cycle_id,
-        proceeds=cycle.proceeds,
-        fees=cycle.sell_fees,
-        unresolved=sum(1 for order in cycle.sells if order.quarantined),
-        deadline=seen.now + rules.settle_deadline,
-    )
-
-
-# SETTLING ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _settling(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Decision:
-    """Wait until two equal readings cover the booked proceeds, or the absolute deadline has passed."""
-    if cycle.sells_closed is None:
-        raise AssertionError("SETTLING begins with sells_closed")
-    late_sells = [order for order in cycle.sells if not order.is_finished_for_cycle]
-    if late_sells:
-        return work(state, cycle, late_sells, seen, rules) or Decision()
-    try:
-        observed = _observation(cycle, seen, rules)
-    except NotFinite as error:
-        return Decision(then=_unreadable(seen, rules, str(error)))
-    if observed is not None:
-        return Decision(events=(observed,))
-    settled = _settled(cycle, seen, rules)
-    if settled is not None:
-        return Decision(events=(settled,))
-    return Decision(then=_next_reading(cycle, seen, rules))
-
-
-def _observation(cycle: Cycle, seen: Seen, rules: Rules) -> FundsObserved | None:
-    """A reading that is not journaled yet, begun after this phase began."""
-    funds = seen.funds
-    last = cycle.readings[-1].funds.at if cycle.readings else cycle.phase_since
-    if funds is None or funds.at < cycle.phase_since or (cycle.readings and funds.at <= last):
-        return None
-    return FundsObserved(cycle_id=cycle.cycle_id, funds=funds, spendable=spendable(funds, rules.funds))
-
-
-def _settled(cycle: Cycle, seen: Seen, rules: Rules) -> FundsSettled | None:
-    readings = cycle.readings
-    if not readings:
-        return None
-    last = readings[-1]
-    if not any(order.cum_qty for order in cycle.sells):
-        return _funds_settled(cycle, SettledBy.NO_SELLS, (last,))
-    for earlier in readings[:-1]:
-        agree = earlier.spendable == last.spendable >= cycle.expected_spendable
-        if agree and last.funds.at - earlier.funds.at >= rules.confirm:
-            return _funds_settled(cycle, SettledBy.COVERED, (earlier, last))
-    assert cycle.sells_closed is not None
-    if seen.now >= cycle.sells_closed.deadline or cycle.aborted is not None:
-        return _funds_settled(cycle, SettledBy.DEADLINE, readings[-2:])
-    return None
-
-
-def _funds_settled(cycle: Cycle, by: SettledBy, readings: Sequence[FundsObserved]) -> FundsSettled:
-    amounts = tuple(reading.spendable for reading in readings)
-    return FundsSettled(
-        cycle_id=cycle.cycle_id, by=by, expected=cycle.expected_spendable, spendable=min(amounts), readings=amounts
-    )
-
-
-def _next_reading(cycle: Cycle, seen: Seen, rules: Rules) -> ReadFunds | Wait:
-    """At once where one more reading may confirm the last; else once a poll."""
-    if not cycle.readings:
-        return ReadFunds()
-    last = cycle.readings[-1]
-    covered = last.spendable >= cycle.expected_spendable
-    due = last.funds.at + (rules.confirm if covered and len(cycle.readings) == 1 else rules.poll)
-    if covered and len(cycle.readings) > 1 and cycle.readings[-2].spendable != last.spendable:
-        due = last.funds.at + rules.confirm
-    if seen.now >= due:
-        return ReadFunds()
-    why = f"{last.spendable} spendable, {cycle.expected_spendable} expected from the sells"
-    return Wait(until=due, why=why)
-
-
-def _unreadable(seen: Seen, rules: Rules, why: str) -> ReadFunds | Wait | Stop:
-    """Figures that are not finite: the cycle holds until they are, or leaves it to the next run."""
-    assert seen.funds is not None
-    due = seen.funds.at + rules.poll
-    if seen.now >= due:
-        return ReadFunds()
-    if not seen.patient and seen.now >= seen.started_at + rules.settle_deadline:
-        return Stop(exit_code=75, why=why)
-    return Wait(until=due, why=why)
-
-
-# REVALIDATING ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _revalidating(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Decision:
-    late_sells = [order for order in cycle.sells if not order.is_finished_for_cycle]
-    if late_sells:
-        return work(state, cycle, late_sells, seen, rules) or Decision()
-    if is_halted(state, Side.BUY) and cycle.opened.buys and _may_still_buy(cycle, seen, rules):
-        return held_by_halt(state, seen, rules)
-    if not _has_fresh_look(cycle, seen, rules):
-        return Decision(then=Look(symbols=tuple(buy.symbol for buy in cycle.opened.buys)))
-    assert seen.funds is not None and seen.positions is not None
-    try:
-        inputs = _inputs(state, cycle, seen, rules, seen.funds)
-    except NotFinite as error:
-        return Decision(then=_unreadable(seen, rules, str(error)))
-    revalidated = _revalidated(cycle, seen, rules, inputs)
-    return Decision(events=(revalidated, *_planned_buys(cycle, revalidated)))
-
-
-def _may_still_buy(cycle: Cycle, seen: Seen, rules: Rules) -> bool:
-    return _blocked_by(cycle, seen, rules) is None
-
-
-def _has_fresh_look(cycle: Cycle, seen: Seen, rules: Rules) -> bool:
-    """Orders, positions, funds and quotes, all read in this phase and recently."""
-    oldest = max(cycle.phase_since, seen.now - rules.max_funds_age)
-    instants = [seen.asked_at, seen.positions_at, seen.funds.at if seen.funds is not None else None]
-    if cycle.opened.buys:
-        instants.append(seen.quotes_at)
-    return all(at is not None and at >= oldest for at in instants)
-
-
-def _blocked_by(cycle: Cycle, seen: Seen, rules: Rules) -> str | None:
-    """A rule that refuses every buy of the cycle."""
-    session = seen.session
-    if cycle.aborted is not None:
-        return cycle.aborted.rule
-    if cycle.has_unresolved_sell:
-        return "unresolved_sell"
-    if session is None or not session.is_open(seen.market_time):
-        return "market_closed"
-    if seen.market_time >= session.closes - rules.no_buys_before_close:
-        return "no_buys_before_close"
-    rejections = sum(1 for order in cycle.orders.values() if order.ord_status is OrdStatus.REJECTED)
-    return "repeated_rejections" if rejections >= rules.max_rejections else None
-
-
-def _revalidated(cycle: Cycle, seen: Seen, rules: Rules, inputs: RevalidationInputs) -> BuysRevalidated:
-    return BuysRevalidated(
-        cycle_id=cycle.cycle_id,
-        rule_version=RULE_VERSION,
-        inputs=inputs,
-        budget=budget(inputs, rules),
-        buys=revalidate(cycle.opened.buys, inputs, rules),
-        deadline=seen.now + rules.order_deadline,
-    )
-
-
-def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: Funds) -> RevalidationInputs:
-    symbols = sorted(buy.symbol for buy in cycle.opened.buys)
-    settled = cycle.settled.spendable if cycle.settled is not None else ZERO
-    external = [order for order in state.external.values() if order.open and order.side is Side.BUY]
-    committed = committed_to(state.orders)
-    reserved = reserved_for(state.orders, rules.fee_allowance)
-    for order in external:
-        leaves = max(order.order_qty - order.cum_qty, ZERO)
-        value = leaves * (order.price or _last(seen.quotes.get(order.symbol)))
-        reserved += cost_ceiling(1, value, rules.fee_allowance)
-        committed[order.symbol] = committed.get(order.symbol, ZERO) + value
-    return RevalidationInputs(
-        funds=funds,
-        spendable=min(settled, spendable(funds, rules.funds)),
-        reserved=reserved,
-        quotes=tuple(seen.quotes[symbol] for symbol in symbols if symbol in seen.quotes),
-        market_time=seen.market_time,
-        held=tuple(_held(seen, symbol) for symbol in symbols if _holds(seen, symbol)),
-        committed=tuple(sorted((symbol, value) for symbol, value in committed.items() if symbol in symbols)),
-        barred=tuple(_barred(state, symbols, seen, rules)),
-        trades_today=trades_today(state, cycle),
-        loss_today=max(-state.realised_today, ZERO),
-        blocked_by=_blocked_by(cycle, seen, rules),
-    )
-
-
-def _last(quote: Quote | None) -> Decimal:
-    return quote.last if quote is not None else ZERO
-
-
-def _holds(seen: Seen, symbol: str) -> bool:
-    return seen.positions is not None and symbol in seen.positions
-
-
-def _held(seen: Seen, symbol: str) -> Position:
-    assert seen.positions is not None
-    return seen.positions[symbol]
-
-
-def _barred(state: AccountState, symbols: Sequence[str], seen: Seen, rules: Rules) -> Iterator[tuple[str, str]]:
-    for symbol in symbols:
-        rule = bar(state, symbol, rules, seen.now)
-        if rule is not None:
-            yield symbol, rule
-
-
-def _planned_buys(cycle: Cycle, revalidated: BuysRevalidated) -> Iterator[Event]:
-    """Every buy gets its row: with the quantity it may have, or blocked with the rule that cut it to nothing."""
-    for intent, answer in zip(cycle.opened.buys, revalidated.buys, strict=True):
-        yield OrderPlanned(
-            cycle_id=cycle.cycle_id,
-            cl_ord_id=intent.cl_ord_id,
-            symbol=intent.symbol,
-            side=intent.side,
-            index=intent.index,
-            ord_type=intent.ord_type,
-            order_qty=answer.quantity or intent.quantity,
-            price=answer.limit,
-            worst_px=answer.worst_px,
-            score=intent.score,
-        )
-    for intent, answer in zip(cycle.opened.buys, revalidated.buys, strict=True):
-        if answer.quantity == 0:
-            yield OrderBlocked(
-                cycle_id=cycle.cycle_id,
-                cl_ord_id=intent.cl_ord_id,
-                symbol=intent.symbol,
-                rule=answer.rule,
-                limit=str(intent.quantity),
-                value="0",
-                reason=answer.reason,
-            )
+    return work(state, cycle, sells, seen, rules) or Decision(events=(sells_closed(cycle, seen, rules),))
 
 
 # BUYING ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _buying(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Decision:
-    step = work(state, cycle, cycle.buys, seen, rules)
+    # A sell that was found open after all is followed to its end as well, once the buys are done.
+    step = work(state, cycle, cycle.buys, seen, rules) or work(state, cycle, cycle.sells, seen, rules)
     if step is not None:
         return step
     last_look = _last_look(cycle, seen, rules)
@@ -386,10 +156,12 @@ def _last_look(cycle: Cycle, seen: Seen, rules: Rules) -> Decision | None:
     if not sent:
         return None
     short = [o for o in sent if o.closed_at is not None and o.cum_qty < o.order_qty]
-    due = max((o.closed_at + rules.grace for o in short if o.closed_at is not None), default=None)
-    if due is not None and seen.now < due:
-        return Decision(then=Wait(until=due, why="a last look at orders that were closed before they were filled"))
-    after = max([o.last_fill_at or o.closed_at or cycle.phase_since for o in sent] + ([due] if due else []))
+    closed_at = max((o.closed_at for o in short if o.closed_at is not None), default=None)
+    if closed_at is not None and not has_passed(closed_at, rules.grace, seen.now):
+        why = "a last look at orders that were closed before they were filled"
+        return Decision(then=Wait(until=closed_at + rules.grace, why=why))
+    changed = [o.last_fill_at or o.closed_at or cycle.phase_since for o in sent]
+    after = not_before(max([*changed, *([closed_at + rules.grace] if closed_at else [])]), seen)
     if all(at is not None and at >= after for at in (seen.positions_at, seen.asked_at)):
         return None
     return Decision(then=Look(symbols=()))
@@ -419,6 +191,8 @@ def outcome(cycle: Cycle) -> Outcome:
 
 
 def _fell_short(order: Order) -> bool:
+    if order.ever_quarantined:
+        return True
     if order.close_reason is CloseReason.BLOCKED:
-        return order.side is Side.SELL or order.rule in (STALE, "order_deadline", "halted", "price_collar")
+        return order.side is Side.SELL or order.rule in FALLING_SHORT
     return order.phase is not OrderPhase.CLOSED or order.cum_qty < order.order_qty

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from oms.engine.orders import Ask, Decision, Seen, Wait
+from oms.engine.orders import Ask, Decision, ReadFunds, Seen, Stop, Wait
+from oms.model.cycle import Cycle
 from oms.model.rules import Rules
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -32,3 +33,13 @@ def ask_again(seen: Seen, rules: Rules, waiting: str) -> Decision:
     if seen.asked_at is None or has_passed(seen.asked_at, rules.poll, seen.now):
         return Decision(then=Ask())
     return Decision(then=Wait(until=seen.asked_at + rules.poll, why=waiting))
+
+
+def unreadable(cycle: Cycle, seen: Seen, rules: Rules, why: str) -> ReadFunds | Wait | Stop:
+    """Figures that are not finite: the cycle holds until they are, or leaves it to the next run."""
+    if seen.funds is None or has_passed(seen.funds.at, rules.poll, seen.now):
+        return ReadFunds()
+    began = max(seen.started_at, cycle.phase_since)
+    if not seen.patient and seen.now >= began + rules.settle_deadline:
+        return Stop(exit_code=75, why=f"{why}; the cycle stays open, the next run goes on")
+    return Wait(until=seen.funds.at + rules.poll, why=why)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from oms.engine.doubt import held_for_a_person, settle_doubt
 from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
-from oms.engine.patience import ask_again, has_passed
+from oms.engine.patience import ask_again, has_passed, unreadable
 from oms.engine.refusals import STALE, blocked, is_halted, refusal
 from oms.model.cycle import Cycle
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
-from oms.model.liquidity import cost_ceiling, spendable
+from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for, spendable
 from oms.model.order import ZERO, Order, OrderPhase, Pending, Side
 from oms.model.pricing import within_collar
 from oms.model.rules import Rules
@@ -64,7 +65,7 @@ def _send(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen
         return _reserve(cycle, unnumbered, seen)
     suspects = [order for order in unsent if _found_unsent(cycle, order, seen)]
     if suspects:
-        decision = _recheck(suspects, seen, rules)
+        decision = _recheck(state, cycle, suspects, seen, rules)
         if decision is not None:
             return decision
     return Decision(then=Send(cl_ord_ids=tuple(order.cl_ord_id for order in unsent)))
@@ -99,18 +100,22 @@ def _reserved(cycle: Cycle, order: Order, seen: Seen) -> OrderReserved:
 
 def _found_unsent(cycle: Cycle, order: Order, seen: Seen) -> bool:
     """Planned by an earlier process, or before a halt that has been waited for."""
-    resumed = cycle.resumed_at is not None and order.planned_at is not None and order.planned_at < cycle.resumed_at
-    return resumed or seen.paused
+    return order.cl_ord_id in cycle.planned_earlier or seen.paused
 
 
-def _recheck(suspects: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
+def _recheck(state: AccountState, cycle: Cycle, suspects: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
     """Fresh quotes, and for buys fresh funds, before an order found unsent may go; None when all may."""
-    symbols = tuple(order.symbol for order in suspects)
     if not _is_fresh(seen, rules):
-        return Decision(then=Look(symbols=symbols))
+        return Decision(then=Look(symbols=tuple(order.symbol for order in suspects)))
+    assert seen.funds is not None
     stale = list(_outside_collar(suspects, seen, rules))
-    going = [order for order in suspects if order.cl_ord_id not in {event.cl_ord_id for event in stale}]
-    stale.extend(_uncovered(going, seen, rules))
+    refused = [event.cl_ord_id for event in stale]
+    buys = [order for order in suspects if order.side is Side.BUY and order.cl_ord_id not in refused]
+    try:
+        money = spendable(seen.funds, rules.funds) if buys else ZERO
+    except NotFinite as error:
+        return Decision(then=unreadable(cycle, seen, rules, str(error)))
+    stale.extend(_uncovered(state, buys, money, rules))
     return Decision(events=tuple(stale)) if stale else None
 
 
@@ -123,22 +128,26 @@ def _is_fresh(seen: Seen, rules: Rules) -> bool:
 def _outside_collar(orders: Sequence[Order], seen: Seen, rules: Rules) -> Iterator[OrderBlocked]:
     for order in orders:
         quote = seen.quotes.get(order.symbol)
-        if quote is None or not within_collar(order.worst_px, quote, rules.collar):
-            value = "no quote" if quote is None else str(quote.last)
+        aged = quote is not None and seen.market_time - quote.at > rules.max_quote_age
+        if quote is None or aged or not within_collar(order.worst_px, quote, rules.collar):
+            value = "no quote" if quote is None else f"{quote.last} of {quote.at}"
             text = f"found unsent at {order.worst_px}, the price is {value} now"
-            yield blocked(order, STALE, f"{rules.collar:%} from the quote", value, text)
+            yield blocked(order, STALE, f"{rules.collar:%} from a fresh quote", value, text)
 
 
-def _uncovered(orders: Sequence[Order], seen: Seen, rules: Rules) -> Iterator[OrderBlocked]:
-    buys = [order for order in orders if order.side is Side.BUY]
+def _uncovered(state: AccountState, buys: Sequence[Order], money: Decimal, rules: Rules) -> Iterator[OrderBlocked]:
+    """All unsent buys or none: their cost, and that of buys in doubt, must fit into the usual share of the funds.
+
+    That share of what is left is never smaller than what is left of the first share, so nothing is refused for what was
+    paid already. Buys that the broker holds are not counted: its figure has them locked.
+    """
+    doubtful = [order for order in state.unresolved if order.side is Side.BUY]
     cost = sum((cost_ceiling(o.order_qty, o.worst_px, rules.fee_allowance) for o in buys), ZERO)
-    if not buys or seen.funds is None:
-        return
-    money = spendable(seen.funds, rules.funds)
+    cost += reserved_for(doubtful, rules.fee_allowance)
     if cost <= money * rules.funds_fraction:
         return
     for order in buys:
-        text = f"found unsent; all unsent buys cost up to {cost}, {rules.funds_fraction:%} of {money} are there now"
+        text = f"found unsent; buys unsent or in doubt cost up to {cost}, {rules.funds_fraction:%} of {money} are there"
         yield blocked(order, STALE, str(money), str(cost), text)
 
 

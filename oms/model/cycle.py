@@ -69,7 +69,8 @@ class Cycle:
         self.orders: dict[str, Order] = {}
         self.resumed = 0
         self.resumed_at: datetime | None = None
-        """When the last process took it up: orders planned before that are looked at afresh."""
+        self.planned_earlier: frozenset[str] = frozenset()
+        """Orders that stood here when the last process took it up: those unsent are looked at afresh."""
         self.fence = opened.fence
         self.sells_closed: SellsClosed | None = None
         self.readings: tuple[FundsObserved, ...] = ()
@@ -175,6 +176,7 @@ class Cycle:
             case CycleResumed():
                 self.resumed += 1
                 self.resumed_at = at
+                self.planned_earlier = frozenset(self.orders)
                 self.fence = event.fence
             case CycleAborted():
                 self.aborted = self.aborted or event

@@ -23,10 +23,10 @@ def limit_for(quote: Quote, side: Side, collar: Decimal) -> Decimal:
 
 
 def within_collar(price: Decimal, quote: Quote, collar: Decimal) -> bool:
-    """Whether ``price`` lies at most ``collar`` (a fraction) away from the quote, a tick of rounding allowed."""
-    return abs(price - quote.last) <= quote.last * collar + quote.tick
+    """Whether ``price`` lies at most ``collar`` (a fraction) away from a usable quote, a tick of rounding allowed."""
+    return is_usable(quote) and abs(price - quote.last) <= quote.last * collar + quote.tick
 
 
 def is_usable(quote: Quote) -> bool:
     """A quote that can price an order: finite and positive. NaN fails every comparison, so it fails here."""
-    return quote.last.is_finite() and quote.last > 0 and quote.tick > 0 and quote.lot >= 1
+    return all(figure.is_finite() and figure > 0 for figure in (quote.last, quote.tick)) and quote.lot >= 1
