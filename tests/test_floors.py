@@ -37,10 +37,11 @@ MAY_IMPORT = {
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
-    "bench": BELOW_ROOF,
+    "audit": BELOW_ROOF - {"engine"},
+    "bench": BELOW_ROOF | {"audit"},
     "observe": BELOW_ROOF - {"engine"},
-    "web": BELOW_ROOF - {"engine"} | {"observe", "backup"},
-    "cli": BELOW_ROOF - {"engine"} | {"sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
+    "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit"},
+    "cli": BELOW_ROOF - {"engine"} | {"audit", "sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
 }
 
 
