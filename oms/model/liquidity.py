@@ -32,14 +32,21 @@ def spendable(funds: Funds, policy: FundsPolicy) -> Decimal:
     """
     match policy:
         case FundsPolicy.CASH:
-            figures: tuple[Decimal, ...] = (funds.cash - funds.locked, funds.available)
+            figures: tuple[Decimal, ...] = (funds.cash, funds.locked, funds.available)
         case FundsPolicy.BUYING_POWER:
             figures = (funds.buying_power,)
         case FundsPolicy.SETTLED_CASH:
-            figures = (funds.cash - funds.locked, funds.available, funds.settled_cash - funds.locked)
+            figures = (funds.cash, funds.locked, funds.available, funds.settled_cash)
+    # Looked at before anything is reckoned: infinity less infinity is an error, not a number.
     if not all(figure.is_finite() for figure in figures):
-        raise NotFinite(f"the broker's funds are not all finite numbers: {figures}")
-    return min(figures)
+        raise NotFinite(f"the broker's funds are not all finite numbers: {', '.join(map(str, figures))}")
+    match policy:
+        case FundsPolicy.CASH:
+            return min(funds.cash - funds.locked, funds.available)
+        case FundsPolicy.BUYING_POWER:
+            return funds.buying_power
+        case FundsPolicy.SETTLED_CASH:
+            return min(funds.cash - funds.locked, funds.available, funds.settled_cash - funds.locked)
 
 
 def cost_ceiling(quantity: int, price: Decimal, fee_allowance: Decimal) -> Decimal:
@@ -162,6 +169,11 @@ def _refusal(
         ),
         (quote is not None and is_usable(quote), "no_quote", "the broker has no usable quote for it"),
         (
+            _held(buy.symbol, inputs).is_finite(),
+            "max_position_value",
+            f"{_held(buy.symbol, inputs)} shares held is no number that a limit could be checked with",
+        ),
+        (
             age is not None and age <= rules.max_quote_age,
             "max_quote_age",
             f"its quote is {age} old, {rules.max_quote_age} is allowed",
@@ -170,11 +182,15 @@ def _refusal(
     return next(((rule, reason) for accepted, rule, reason in checks if not accepted), None)
 
 
+def _held(symbol: str, inputs: RevalidationInputs) -> Decimal:
+    return next((position.qty for position in inputs.held if position.symbol == symbol), ZERO)
+
+
 def _bounds(
     buy: Intent, quote: Quote, worst: Decimal, inputs: RevalidationInputs, rules: Rules, left: Decimal
 ) -> list[_Bound]:
     """What each rule allows, in shares; the first of equals is the binding one."""
-    held = next((position.qty for position in inputs.held if position.symbol == buy.symbol), ZERO)
+    held = _held(buy.symbol, inputs)
     counted = max(worst, quote.last)
     value_held = (held * counted).quantize(CENT, rounding=ROUND_CEILING)
     committed = dict(inputs.committed).get(buy.symbol, ZERO)
