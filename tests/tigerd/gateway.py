@@ -186,7 +186,7 @@ class Gateway:
             case Way.TLS_CORRUPT:
                 return _beneath(connection, b"\x17\x03\x03\x00\x40" + bytes(range(64)))
             case Way.TLS_PLAIN:
-                return _beneath(connection, _head(len(good)) + good)
+                return _beneath(connection, _head(0, "400 The plain HTTP request was sent to an HTTPS port"))
         return _send(connection, _bodies(fault.way, good, forged))
 
     def _wait_for_the_end(self, connection: socket.socket) -> None:
