@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from oms import crashpoints
 from oms.engine.driver import Ending
+from oms.errors import TryAgainError
 from oms.gateways.paper.log import LogKind, read_log
 from oms.journal import loading, tables
 from oms.journal.machine import this_process
@@ -155,9 +156,14 @@ class WatchedHouse(House):
         """Keys of requests that the test itself delivers, long after they left."""
         self._sqlite = script.sqlite
         self._processes = 0
-        if script.sqlite:
-            self.reborn()
         _watch_the_wire(self)
+
+    def begin_process(self, *, lost: bool) -> None:
+        """A process opens the journal; with ``lost`` the machine had restarted, and soft commits are gone."""
+        if self._sqlite or self._processes:
+            token = f"boot-{self.journal.lease.fence + 1}" if lost else None
+            self.reborn(lose_soft_commits=lost, token=token)
+        self._processes = max(self._processes, 1)
 
     def reborn(self, **how: object) -> None:
         if not self._sqlite:
@@ -200,6 +206,7 @@ def _live(script: Script, house: WatchedHouse, folder: Path, kills: Sequence[int
     repro = f"lives.lived(SCRIPTS[{script.name!r}], {tuple(kills)}, power_cut={power_cut})"
     life = Life(script=script, house=house, folder=folder, ending=Ending(exit_code=-1), passed=[], died_at=[])
     script.prepare(house)
+    lost = False
     for number in range(MOST_PROCESSES):
         kill = kills[number] if number < len(kills) else None
         life.last = []
@@ -214,30 +221,28 @@ def _live(script: Script, house: WatchedHouse, folder: Path, kills: Sequence[int
 
         crashpoints.strike = strike
         try:
+            house.begin_process(lost=lost)
+            _judge(house, f"{repro}, dead at {life.died_at}")
             life.ending = house.run(*script.wishes, open_new=house.journal.state.cycle is None)
         except Dead:
+            lost = power_cut
             crashpoints.strike = None
-            _reborn(house, power_cut=power_cut)
-            _judge(house, f"{repro}, dead at {life.died_at}")
             script.between(house)
             house.clock.advance(timedelta(milliseconds=700))
             continue
+        except TryAgainError as error:
+            life.ending = Ending(exit_code=error.exit_code, why=str(error))
         except Exception as error:
             raise AssertionError(f"{repro}, dead at {life.died_at}: {error}") from error
         finally:
             crashpoints.strike = None
+        lost = False
         _judge(house, f"{repro}, dead at {life.died_at}")
         if house.journal.state.cycle is not None and house.journal.state.open_cycle is None:
             return life
         script.after(house)
         house.clock.advance(timedelta(seconds=1))
-        _reborn(house, power_cut=False)
     raise AssertionError(f"{repro}, dead at {life.died_at}: no end in sight: {life.ending}")
-
-
-def _reborn(house: WatchedHouse, *, power_cut: bool) -> None:
-    token = f"boot-{house.journal.lease.fence + 1}" if power_cut else None
-    house.reborn(lose_soft_commits=power_cut, token=token)
 
 
 def _judge(house: House, where: str) -> None:

@@ -13,11 +13,12 @@ from tests.engine.house import House
 from tests.engine.lives import WISHES, Script, WatchedHouse
 from tests.fakes.faulty_broker import PlaceFault
 
-QUARANTINE = Rules(doubt_then=DoubtPolicy.QUARANTINE)
-HOLD = Rules(doubt_then=DoubtPolicy.HOLD)
+SOON = timedelta(seconds=5)
+QUARANTINE = Rules(doubt_then=DoubtPolicy.QUARANTINE, doubt_window=SOON)
+HOLD = Rules(doubt_then=DoubtPolicy.HOLD, doubt_window=SOON)
 
 
-def places(*faults: PlaceFault):  # type: ignore[no-untyped-def]
+def places(*faults: PlaceFault):
     """The first requests meet these."""
     return lambda house: house.broker.next_places(*faults)
 
@@ -28,7 +29,7 @@ def reads_fail(house: House) -> None:
         house.broker.fail(method, 2)
 
 
-def hide_everything(reads: int):  # type: ignore[no-untyped-def]
+def hide_everything(reads: int):
     """The list and the single order show no order for so many reads."""
 
     def hide(house: House) -> None:
@@ -45,12 +46,12 @@ def deliver(house: House) -> None:
     house.broker.deliver_late()
 
 
-def deliver_at(*passages: int):  # type: ignore[no-untyped-def]
+def deliver_at(*passages: int):
     """Whatever is late arrives at these passages."""
     return lambda house, passage, _: deliver(house) if passage in passages else None
 
 
-def halt_at(passage: int, scope: str = "buys"):  # type: ignore[no-untyped-def]
+def halt_at(passage: int, scope: str = "buys"):
     """An operator halts at this passage."""
 
     def halt(house: House, now: int, _: str) -> None:
@@ -66,7 +67,7 @@ def release(house: House) -> None:
         house.mailbox.post(house.clock, "release", reason="scripted")
 
 
-def blacklist_at(passage: int, symbol: str):  # type: ignore[no-untyped-def]
+def blacklist_at(passage: int, symbol: str):
     """An operator bars a symbol at this passage."""
 
     def bar(house: House, now: int, _: str) -> None:
@@ -90,7 +91,7 @@ def tidy_between_steps(house: House, passage: int, name: str) -> None:
 
 STUCK = (Signal(side=Side.SELL, symbol="AAA", quantity=None, price=Decimal("50.40"), score=None), *WISHES[1:])
 """A sell whose limit nobody pays."""
-IMPATIENT = Rules(order_deadline=timedelta(seconds=5))
+IMPATIENT = Rules(order_deadline=SOON, doubt_window=SOON)
 
 SCRIPTS: dict[str, Script] = {
     script.name: script
@@ -99,7 +100,11 @@ SCRIPTS: dict[str, Script] = {
         Script(name="in two parts", house={"partial_fills": Decimal(1)}),
         Script(name="replies lost", prepare=places(*[PlaceFault.REPLY_LOST] * 4)),
         Script(name="requests lost", prepare=places(PlaceFault.REQUEST_LOST, PlaceFault.NONE, PlaceFault.REQUEST_LOST)),
-        Script(name="one request lost again and again", prepare=places(*[PlaceFault.REQUEST_LOST] * 9)),
+        Script(
+            name="one request lost again and again",
+            house={"rules": Rules(doubt_window=SOON)},
+            prepare=places(*[PlaceFault.REQUEST_LOST] * 9),
+        ),
         Script(name="not sent", prepare=places(PlaceFault.NOT_SENT, PlaceFault.NONE, PlaceFault.NOT_SENT)),
         Script(name="not sent after a lost reply", prepare=places(PlaceFault.REPLY_LOST, PlaceFault.NOT_SENT)),
         Script(name="refused", prepare=places(PlaceFault.REFUSED, PlaceFault.NONE, PlaceFault.REFUSED)),
@@ -113,13 +118,13 @@ SCRIPTS: dict[str, Script] = {
             name="late in quarantine",
             house={"rules": QUARANTINE},
             prepare=places(PlaceFault.LATE),
-            at_passage=deliver_at(150),
+            at_passage=deliver_at(70),
         ),
         Script(
             name="late buy in quarantine",
             house={"rules": QUARANTINE},
             prepare=places(PlaceFault.NONE, PlaceFault.NONE, PlaceFault.LATE),
-            at_passage=deliver_at(150),
+            at_passage=deliver_at(70),
         ),
         Script(name="lost in quarantine", house={"rules": QUARANTINE}, prepare=places(PlaceFault.REQUEST_LOST)),
         Script(
@@ -159,12 +164,18 @@ SCRIPTS: dict[str, Script] = {
         Script(name="halted while selling", at_passage=halt_at(12), after=release),
         Script(name="halted for all while selling", at_passage=halt_at(9, "all"), after=release),
         Script(name="halted while buying", at_passage=halt_at(44), after=release),
-        Script(name="halted for all before a lost request", prepare=places(PlaceFault.REQUEST_LOST), at_passage=halt_at(14, "all"), after=release),
+        Script(
+            name="halted for all before a lost request",
+            house={"rules": IMPATIENT},
+            prepare=places(PlaceFault.REQUEST_LOST),
+            at_passage=halt_at(14, "all"),
+            after=release,
+        ),
         Script(name="barred while buying", at_passage=blacklist_at(40, "CCC")),
         Script(name="sells only", wishes=WISHES[:2]),
         Script(name="buys only", wishes=WISHES[2:]),
     )
-}  # fmt: skip
+}
 """Every script on the store in memory."""
 
 ON_DISK: dict[str, Script] = {
@@ -173,4 +184,3 @@ ON_DISK: dict[str, Script] = {
     "folded in the middle": Script(name="folded in the middle", sqlite=True, at_passage=tidy_between_steps),
 }
 """The same on the real store."""
-

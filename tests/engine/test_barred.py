@@ -19,7 +19,7 @@ def test_a_buy_in_doubt_is_not_sent_again_once_its_symbol_is_barred(tmp_path: Pa
     house.broker.next_places(PlaceFault.REQUEST_LOST)
     place = house.broker.place
 
-    def bar_then_place(request):  # type: ignore[no-untyped-def]
+    def bar_then_place(request):
         if not house.mailbox.messages:
             house.mailbox.post(house.clock, "blacklist_add", symbol="CCC", reason="scandal")
         return place(request)
