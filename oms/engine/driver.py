@@ -241,7 +241,7 @@ class Driver:
     def operators(self) -> None:
         """Read the mailbox; called before every send and at every poll."""
         for message in self._mailbox.unread(self.state.inbox_id):
-            events, answer = carry_out(self.state, message)
+            events, answer = carry_out(self.state, message, fence=self.seen.fence)
             crashpoints.point("inbox.before_journal")
             self.append(events)
             crashpoints.point("inbox.after_journal")

@@ -17,17 +17,32 @@ from oms.model.event import (
     Unblacklisted,
 )
 from oms.model.state import AccountState
+from oms.model.symbol import canonical_symbol
 from oms.ports import Message
 
 
-def carry_out(state: AccountState, message: Message) -> tuple[list[Event], str]:
-    """The facts of one command and the sentence that answers its author."""
+def carry_out(state: AccountState, message: Message, *, fence: int | None = None) -> tuple[list[Event], str]:
+    """The facts of one command and the sentence that answers its author.
+
+    A row of the mailbox that makes no sense is refused like any other: raised, it would end this process and every next
+    one. ``fence`` is that of the engine that asks; None where none is running.
+    """
+    try:
+        return _carry_out(state, message, fence)
+    except (KeyError, ValueError) as error:
+        return _refused(message, f"{message.command} with {dict(message.arguments)!r:.200}: {error!r:.200}")
+
+
+def _carry_out(state: AccountState, message: Message, fence: int | None) -> tuple[list[Event], str]:
     arguments = message.arguments
     reason = arguments.get("reason", "")
     author, inbox_id = message.author, message.inbox_id
     match message.command:
         case "halt":
             scope = HaltScope(arguments.get("scope", HaltScope.BUYS.value))
+            if state.halt is not None and state.halt.scope is HaltScope.ALL and scope is HaltScope.BUYS:
+                answer = "halted already: no order is sent until `release`"
+                return [_answered(message, answer, accepted=True)], answer
             stopped = "no order is sent" if scope is HaltScope.ALL else "no buy is sent"
             halted = Halted(scope=scope, reason=reason, author=author, inbox_id=inbox_id)
             return [halted], f"halted: {stopped} until `release`"
@@ -35,12 +50,11 @@ def carry_out(state: AccountState, message: Message) -> tuple[list[Event], str]:
             released = Released(reason=reason, author=author, inbox_id=inbox_id)
             return [released], "released" if state.halt is not None else "nothing was halted"
         case "blacklist_add":
-            until = arguments.get("until")
             listed = Blacklisted(
-                symbol=arguments["symbol"],
+                symbol=canonical_symbol(arguments["symbol"]),
                 reason=reason,
                 author=author,
-                until=datetime.fromisoformat(until) if until else None,
+                until=_instant(arguments["until"]) if arguments.get("until") else None,
                 inbox_id=inbox_id,
             )
             return [listed], f"{listed.symbol} is on the blacklist"
@@ -57,22 +71,33 @@ def carry_out(state: AccountState, message: Message) -> tuple[list[Event], str]:
             thawed = SymbolUnfrozen(symbol=symbol, reason=reason, author=author, inbox_id=inbox_id)
             return [thawed], f"{symbol} may trade again"
         case "resolve":
-            return _resolve(state, message, reason)
+            return _resolve(state, message, reason, fence)
         case other if other == COMMAND:
             return carry_out_restore(state, message)
         case other:
             return _refused(message, f"no such command: {other}")
 
 
-def _resolve(state: AccountState, message: Message, reason: str) -> tuple[list[Event], str]:
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone")
+    return instant
+
+
+def _resolve(state: AccountState, message: Message, reason: str, fence: int | None) -> tuple[list[Event], str]:
     """An operator's word that an order in doubt never reached the broker; it is voided, and never sent again."""
     cl_ord_id = message.arguments["cl_ord_id"]
     order = state.order(cl_ord_id)
     if order is None or not order.is_unresolved:
         status = order.ord_status.value if order is not None else "not known"
         return _refused(message, f"{cl_ord_id} is not in doubt: it is {status}")
-    if order.order_id is not None:
-        return _refused(message, f"the broker has {cl_ord_id} as {order.order_id}, so it cannot be voided")
+    if order.order_id is not None or order.raw_status is not None:
+        shown = order.order_id or f"status {order.raw_status!r}"
+        return _refused(message, f"the broker has {cl_ord_id} as {shown}, so it cannot be voided")
+    cycle = state.cycle
+    if not order.in_doubt and cycle is not None and cycle.fence == fence:
+        return _refused(message, f"{cl_ord_id} is not in doubt: its request is under way")
     voided = OrderVoided(
         cycle_id=order.cycle_id,
         cl_ord_id=cl_ord_id,

@@ -18,7 +18,7 @@ from tests.model.story import SESSION, START, Story, funds, quote
 ABLE = Capabilities(reserves_numbers=True, refuses_repeats=timedelta(days=7), reports_executions=True, currency="USD")
 
 
-def glance(story: Story, seconds: float = 0, **changes: Any) -> Seen:
+def glance(story: Story, seconds: Any = 0, **changes: Any) -> Seen:
     """Everything fresh, ``seconds`` after the story's last fact; the process began with the story."""
     now = story.now + timedelta(seconds=seconds)
     symbols = {order.symbol for order in story.state.orders}

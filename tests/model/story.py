@@ -58,7 +58,13 @@ def later(seconds: float) -> datetime:
 def funds(cash: str | int = 10_000, at: datetime = START, **other: Any) -> Funds:
     """A reading in which every figure is ``cash`` but those that are named."""
     money = Decimal(cash)
-    figures = {"cash": money, "settled_cash": money, "available": money, "buying_power": money, "locked": Decimal(0)}
+    figures: dict[str, Any] = {
+        "cash": money,
+        "settled_cash": money,
+        "available": money,
+        "buying_power": money,
+        "locked": Decimal(0),
+    }
     figures.update({name: Decimal(value) for name, value in other.items()})
     return Funds(currency="USD", at=at, **figures)
 
@@ -246,7 +252,7 @@ class Story:
 
     # What happens to one order.
 
-    def _key(self, key: str) -> dict[str, str]:
+    def _key(self, key: str) -> dict[str, Any]:
         order = self.order(key)
         return {"cycle_id": order.cycle_id, "cl_ord_id": key, "symbol": order.symbol}
 
