@@ -153,8 +153,9 @@ def start_in_venv() -> NoReturn:
     command = [VENV_PYTHON, *sys.orig_argv[1:]]  # the interpreter's own options go along
     if os.name == "nt":  # execv there starts a second process and lets the shell go on
         sys.exit(run_as_child(command))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it may have been closed from the start
+            stream.flush()
     os.execv(VENV_PYTHON, command)  # noqa: S606 - the same process goes on in the other Python; no shell is wanted
 
 

@@ -38,6 +38,14 @@ COMMANDS: dict[str, Entry] = {
     "cycle": Entry("oms.cli.history:cycle", "Look at trading cycles, past and present."),
     "order": Entry("oms.cli.history:order", "Look at orders, and settle one that is in doubt."),
     "journal": Entry("oms.cli.journal:journal", "Look at the facts, and verify that they are what was written."),
+    "explain": Entry(
+        "oms.cli.explaining:explain",
+        "Tell why: a cycle, an order or a symbol, in sentences with their rows of the journal.",
+    ),
+    "sql": Entry(
+        "oms.cli.sql:sql",
+        "Ask the journal in SQL; the views v_orders, v_fills, v_cuts and others are documented in docs/sql.md.",
+    ),
     "positions": Entry(
         "oms.cli.account:positions", "Show the shares that the journal says are held, at the newest price it knows."
     ),
@@ -111,7 +119,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         ended = oms.main(arguments, prog_name="oms", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed from the start
+            sys.stdout.flush()
         code = ended if isinstance(ended, int) else 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost door: all ends here, as one sentence
         code = _failed(error, debug="--debug" in arguments)
@@ -121,7 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _failed(error: BaseException, *, debug: bool) -> int:
     """Say in one sentence what went wrong, and answer the exit code that says so to a script."""
     if isinstance(error, ReaderLeft | BrokenPipeError):  # what is still buffered has no reader either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, click.Abort | KeyboardInterrupt):  # the first is click's name for the second
         click.echo("interrupted", err=True)

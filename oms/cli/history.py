@@ -10,9 +10,12 @@ import click
 
 from oms.cli import options
 from oms.cli.desk import command as desk_command
+from oms.cli.explaining import cycle_explain, order_explain
 from oms.cli.layout import NOTHING, count, moment, money, number, table, time_of_day
 from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
 from oms.errors import UsageError
+from oms.model.detail import Outcome
+from oms.model.order import OrdStatus
 
 LATEST = "latest"
 
@@ -22,19 +25,50 @@ def cycle() -> None:
     """Look at trading cycles, past and present."""
 
 
+cycle.add_command(cycle_explain)
+
+
 @cycle.command(name="list")
 @of_journal
 @click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="At most N, the newest (20).")
 @click.option("--open", "is_open", is_flag=True, help="Only one that is not DONE.")
-def cycle_list(*, json_: bool, dry_run: bool, limit: int, is_open: bool) -> None:
+@click.option(
+    "--outcome", metavar="OUTCOME", help="Only those that ended so: complete, partial, nothing_to_do, aborted."
+)
+@click.option("--symbol", metavar="SYMBOL", help="Only those with an order for it.")
+@click.option("--since", metavar="TIME", help="Opened from then on: 2026-11-20, today, or 2h (ago).")
+@click.option("--until", metavar="TIME", help="Opened before then.")
+def cycle_list(
+    *,
+    json_: bool,
+    dry_run: bool,
+    limit: int,
+    is_open: bool,
+    outcome: str | None,
+    symbol: str | None,
+    since: str | None,
+    until: str | None,
+) -> None:
     """List cycles, newest first."""
     from oms.journal import history
 
-    nothing = {"schema": "oms.cycle-list/1", "cycles": []}
+    if outcome is not None and outcome not in set(Outcome):
+        raise UsageError(f"--outcome {outcome!r} is no outcome; expected {', '.join(Outcome)}")
+    opened = None if since is None else options.instant(since, "--since")
+    before = None if until is None else options.instant(until, "--until")
+    name = options.symbol(symbol)
     answer = ask(
         options.configuration(),
-        lambda reader: history.cycle_list(reader, limit=limit, is_open=True if is_open else None),
-        nothing,
+        lambda reader: history.cycle_list(
+            reader,
+            limit=limit,
+            is_open=True if is_open else None,
+            outcome=outcome,
+            symbol=name,
+            since=opened,
+            until=before,
+        ),
+        {"schema": "oms.cycle-list/1", "cycles": []},
         dry_run=dry_run,
     )
     show(answer, _cycles, json_=json_)
@@ -146,27 +180,51 @@ def order() -> None:
     """Look at orders, and settle one that is in doubt."""
 
 
+order.add_command(order_explain)
+
+
 @order.command(name="list")
 @of_journal
 @click.option("--unresolved", is_flag=True, help="Only orders of which nobody knows whether they reached the broker.")
+@click.option(
+    "--status", "statuses", multiple=True, metavar="STATUS", help="Only those in it, such as FILLED; repeatable."
+)
 @click.option("--cycle", "cycle_id", metavar="CYCLE", help="Only those of this cycle.")
 @click.option("--symbol", metavar="SYMBOL", help="Only those of this symbol.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, metavar="N", help="At most N, the newest (100).")
 def order_list(
-    *, json_: bool, dry_run: bool, unresolved: bool, cycle_id: str | None, symbol: str | None, limit: int
+    *,
+    json_: bool,
+    dry_run: bool,
+    unresolved: bool,
+    statuses: tuple[str, ...],
+    cycle_id: str | None,
+    symbol: str | None,
+    limit: int,
 ) -> None:
     """List orders, those of the newest cycle first."""
     from oms.journal import history
 
+    wanted = _statuses(statuses)
+    name = options.symbol(symbol)
     answer = ask(
         options.configuration(),
         lambda reader: history.order_list(
-            reader, limit=limit, unresolved=unresolved, cycle_id=cycle_id, symbol=options.symbol(symbol)
+            reader, limit=limit, unresolved=unresolved, cycle_id=cycle_id, symbol=name, statuses=wanted
         ),
         {"schema": "oms.order-list/1", "orders": []},
         dry_run=dry_run,
     )
     show(answer, lambda found: _order_table(found["orders"]), json_=json_)
+
+
+def _statuses(words: tuple[str, ...]) -> tuple[OrdStatus, ...]:
+    try:
+        return tuple(OrdStatus(word.upper()) for word in words)
+    except ValueError as error:
+        raise UsageError(
+            f"--status: {str(error).partition(' is not')[0]} is no status; expected one of {', '.join(OrdStatus)}"
+        ) from None
 
 
 @order.command(name="show")

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oms.journal.history import EventFilter
     from oms.journal.reader import Reader
 
-COLUMNS = ("seq", "at", "account", "cycle_id", "cl_ord_id", "kind", "data", "hash")
+COLUMNS = ("seq", "at", "account", "cycle_id", "cl_ord_id", "symbol", "kind", "data", "hash")
 BATCH = 1000
 """Facts read at a time where many are asked for."""
 FOLLOW_S = 0.5
@@ -51,13 +51,20 @@ def tail(*, json_: bool, dry_run: bool, number: int, follow: bool) -> None:
     if not follow:
         show(answer, _lines, json_=json_)
         return
-    after = 0
+    place = 0
     while True:
         for event in answer["events"]:
             click.echo(json.dumps(event, ensure_ascii=False) if json_ else next(fact_lines([event])))
-            after = event["seq"]
+            place = event["seq"]
         time.sleep(FOLLOW_S)
-        answer = ask(loaded, lambda reader: history.journal_tail(reader, BATCH, after), NOTHING, dry_run=dry_run)  # noqa: B023 - asked at once
+        answer = ask(loaded, _after(place), NOTHING, dry_run=dry_run)
+
+
+def _after(place: int) -> Callable[[Reader], dict[str, Any]]:
+    from oms.journal import history
+
+    wanted = history.EventFilter(after=place)
+    return lambda reader: history.journal_query(reader, wanted, limit=BATCH, newest=False)
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -72,6 +79,8 @@ def _lines(answer: Answer) -> Iterator[str]:
 @click.option("--order", "cl_ord_id", metavar="CL_ORD_ID", help="Only facts of this order.")
 @click.option("--symbol", metavar="SYMBOL", help="Only facts about this symbol.")
 @click.option("--kind", metavar="KIND", help="Only facts of this kind, such as order_filled.")
+@click.option("--rule", metavar="RULE", help="Only facts that name this rule, such as funds_fraction.")
+@click.option("--text", metavar="TEXT", help="Only facts with this text in their details.")
 @click.option("--since", metavar="TIME", help="From then on: 2026-11-20, 2026-11-20T14:30:00Z, today, or 2h (ago).")
 @click.option("--until", metavar="TIME", help="Before then.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N (100 in a table).")
@@ -86,6 +95,8 @@ def query(
     cl_ord_id: str | None,
     symbol: str | None,
     kind: str | None,
+    rule: str | None,
+    text: str | None,
     since: str | None,
     until: str | None,
     limit: int | None,
@@ -101,6 +112,8 @@ def query(
         cl_ord_id=cl_ord_id,
         symbol=options.symbol(symbol),
         kind=_kind(kind),
+        rule=rule,
+        text=text,
         since=None if since is None else options.instant(since, "--since"),
         until=None if until is None else options.instant(until, "--until"),
     )
@@ -149,16 +162,11 @@ def _stream(wanted: EventFilter, limit: int | None, format_: str, *, dry_run: bo
 
 
 def _rows(reader: Reader, wanted: EventFilter, limit: int | None) -> Iterator[dict[str, Any]]:
-    from dataclasses import replace
-
     from oms.journal import history
 
     if limit is not None:
-        yield from history.journal_query(reader, wanted, limit=limit)["events"]
-        return
-    while batch := history.journal_query(reader, wanted, limit=BATCH, newest=False)["events"]:
-        yield from batch
-        wanted = replace(wanted, after=batch[-1]["seq"])
+        return iter(history.journal_query(reader, wanted, limit=limit)["events"])
+    return history.journal_stream(reader, wanted)
 
 
 def _cells(event: dict[str, Any]) -> list[str]:

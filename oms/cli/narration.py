@@ -60,6 +60,7 @@ class Narrator:
         self._phase_since: datetime | None = None
         self._asked_for: int | None = None
         """Orders that a resumed process must ask about; None when nothing is being resumed."""
+        self._sent = 0
         self.totals = Totals()
 
     def resuming(self, state: AccountState, last_at: datetime | None) -> list[Line]:
@@ -68,6 +69,7 @@ class Narrator:
         if cycle is None:
             return []
         self._phase_since = cycle.phase_since
+        self._sent = sum(1 for order in cycle.orders.values() if order.sends)
         self._asked_for = sum(1 for order in state.orders if order.sends and not order.is_closed)
         age = f", {span(self._now() - last_at)} ago" if last_at is not None else ""
         entry = f"was {cycle.phase.value}, last journal entry {state.seq}{age}"
@@ -91,7 +93,8 @@ class Narrator:
         missing = sum(1 for event in events if isinstance(event, OrderNotFound))
         asked, self._asked_for = max(self._asked_for, missing), None
         if not asked:
-            yield Line(text="the broker was asked: no order was out")
+            all_closed = f"{count(self._sent, 'order')} sent, every one is closed"
+            yield Line(text=all_closed if self._sent else "no order had been sent")
             return
         found = f"{asked - missing} found, {missing} in doubt"
         yield Line(text=f"the broker was asked for {count(asked, 'order')}: {found}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # imported on a terminal only
 BAR = 16
 """Cells of the bar on a terminal."""
 REDRAW_S = 0.1
+INDENT = 18
+"""Columns before the rest of a line that is too long: two more than before its text."""
 COLOURS = {"DONE": "bold green", "resume": "bold cyan", "look": "bold yellow", "aborted": "bold red"}
 
 
@@ -128,13 +131,21 @@ class Live:
         return self._drawing(line)
 
     def styled(self, line: Line, prefix: str) -> str:
-        """A line that stays, with its phase in colour."""
+        """A line that stays, with its phase in colour; what is too long for the terminal goes on below itself."""
         from rich.text import Text
 
+        first, *rest = textwrap.wrap(
+            str(line),
+            width=max(self._console.width - 1 - len(prefix), 40),
+            subsequent_indent=" " * INDENT,
+            break_on_hyphens=False,
+        )
+        end = 2 + len(line.phase)
         colour = COLOURS.get(line.phase, "yellow" if line.is_warning else "bold")
-        rest = str(line)[2:]
-        head, tail = rest[: len(line.phase)], rest[len(line.phase) :]
-        text = Text.assemble(prefix, "  ", (head, colour), (tail, "yellow" if line.is_warning else ""))
+        body = "yellow" if line.is_warning else ""
+        text = Text.assemble(prefix, (first[:end], colour), (first[end:], body))
+        for part in rest:
+            text.append(f"\n{prefix}{part}", body)
         return self._drawing(text)
 
     def _drawing(self, text: object) -> str:

@@ -57,7 +57,7 @@ def look(loaded: LoadedConfig, *, dry_run: bool) -> dict[str, Any]:
         "account": config.account,
         "mode": mode,
         **dict.fromkeys(_UNKNOWN),
-        "waiting_for": f"`run`: {NOTHING_YET}",
+        "waiting_for": "`run`: nothing has run yet",
         "frozen": [],
         "tasks": [],
         "journal": {"seq": 0, "head": None},

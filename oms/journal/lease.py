@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oms.errors import FenceLostError, LeaseHeldError
 from oms.journal.chain import genesis
-from oms.journal.machine import ProcessInfo, is_gone
+from oms.journal.machine import ProcessInfo, is_gone, this_process
 from oms.journal.scalars import from_instant, to_instant
 from oms.ports import Clock, Lease
 
@@ -105,6 +106,20 @@ class LeaseRow:
     def release(self, raw: sqlite3.Connection, fence: int) -> None:
         """Give it back; nothing happens where it is no longer ours."""
         raw.execute(_RELEASE, (self._account, fence))
+
+
+def is_held(row: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a process works under this row of the lease: not given back, not expired, and not known to be gone."""
+    if row["expires_at"] is None or row["expires_at"] <= now:
+        return False
+    holder = ProcessInfo(
+        host=row["host"],
+        restart_token=row["restart_token"],
+        pid=row["pid"],
+        pid_namespace=row["pid_namespace"],
+        started=row["process_started"],
+    )
+    return not is_gone(holder, this_process())
 
 
 def fence_lost(raw: sqlite3.Connection, account: str, fence: int) -> FenceLostError:

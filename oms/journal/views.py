@@ -24,6 +24,7 @@ from oms.journal.history import (
     order_list,
     order_show,
 )
+from oms.journal.lease import is_held
 from oms.journal.loading import last_of_kind, read_head
 from oms.journal.projection import HOLDINGS, ORDERS
 from oms.journal.reader import Reader, open_reader, reader_over
@@ -75,7 +76,7 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
         frozen = connection.execute(
             select(tables.frozen.c.symbol, tables.frozen.c.reason).where(tables.frozen.c.account == reader.account)
         ).all()
-    running = holder is not None and holder["expires_at"] is not None and holder["expires_at"] > now
+    running = holder is not None and is_held(holder, now)
     seen = Now(cycle=cycle, halted=halted, unclosed=unclosed, running=running)
     return {
         "schema": "oms.status/1",
