@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,7 +48,19 @@ def sweep(folders: Iterable[Path]) -> None:
             for path in folder.glob(f"{PREFIX}*"):
                 if not _is_being_made(path.name):
                     with suppress(OSError):
-                        path.unlink()
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def scratch(beside: Path) -> Iterator[Path]:
+    """A folder for its owner alone that goes away again: in ``beside``, or where that cannot be written, the system's."""
+    place = unfinished(beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir()), "scratch")
+    with storing(f"making {place}"):
+        place.mkdir(mode=0o700)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _is_being_made(name: str) -> bool:

@@ -59,6 +59,15 @@ COMMANDS: dict[str, Entry] = {
     "unfreeze": Entry(
         "oms.cli.desk:unfreeze", "Let a symbol trade again that was frozen because its books did not agree."
     ),
+    "backup": Entry(
+        "oms.cli.backup:backup",
+        "Keep the engine's configuration in one archive: settings, universe, blacklist, halts; never a secret.",
+    ),
+    "backups": Entry("oms.cli.backup:backups", "The backups that are kept: list, verify, prune."),
+    "restore": Entry(
+        "oms.cli.backup:restore",
+        "Bring a backup back, whole or not at all; what is there now becomes a backup of its own.",
+    ),
     "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
     "db": Entry("oms.cli.settings:db", "The database of the journal: which schema it has."),
     "sim": Entry("oms.cli.simulation:sim", "The engine in hostile weather, and the points at which it can be killed."),

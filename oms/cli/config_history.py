@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from oms.cli import options
 from oms.cli.layout import NOTHING, moment, table
 from oms.cli.reading import Answer, show
 from oms.errors import DamagedError, UsageError
+
+if TYPE_CHECKING:
+    from oms.configuration.loosening import Change
 
 
 @click.command()
@@ -24,6 +28,7 @@ def history(*, json_: bool) -> None:
 
     rows = []
     before = None
+    changed: list[Change]
     for version in versions(options.configuration()):
         try:
             config, problem = version.config(), ""

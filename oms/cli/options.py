@@ -85,10 +85,26 @@ def configuration() -> LoadedConfig:
 
     from oms.config import load_config
 
+    finish_restore()
     loaded = load_config(config_file(), os.environ)
     for warning in loaded.warnings:
         click.echo(f"oms: {warning}", err=True)
     return loaded
+
+
+def finish_restore() -> None:
+    """Finish a restore that was decided here and then cut off, before anything reads a configuration that is half moved."""
+    from pathlib import Path
+
+    file = config_file()
+    base = (file.parent if file is not None else Path()).absolute()
+    if not (base / ".oms-restore").exists():
+        return
+    from oms.backup.deciding import finish
+
+    finished = finish(base)
+    if finished is not None:
+        click.echo(f"oms: finished restoring {finished}, which had been cut off", err=True)
 
 
 def read_wishes(source: str) -> Signals:

@@ -1,4 +1,4 @@
-"""``config check|show`` and ``db current``: what this program goes by, and where each value came from."""
+"""``config check|show|history|diff|rollback`` and ``db current``: what this program goes by, and where each value came from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oms.cli import options
+from oms.cli import config_history, options
 from oms.cli.layout import table
 from oms.cli.reading import Answer, show
 from oms.errors import EXIT_DONE, DamagedError
@@ -88,6 +88,9 @@ def _flat(tree: dict[str, Any], above: str, leaves: set[str]) -> Iterator[tuple[
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+config_history.add_to(config)
 
 
 @click.group()

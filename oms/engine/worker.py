@@ -104,6 +104,7 @@ class Worker:
         if signal is not None:
             return Ending(exit_code=signal, why="stopped between two cycles")
         open_account(driver, mode=self._assignment.mode)
+        driver.operators()  # what was ordered before the first fact of a new journal counts for its first plan
         signals = self._wishes(driver)
         cycle_id = self._new_cycle_id()
         plan, funds = look_and_plan(driver, signals, cycle_id)

@@ -83,6 +83,25 @@ class Inbox:
         assert done.lastrowid is not None
         return done.lastrowid
 
+    def post_once(self, author: str, command: str, arguments: Mapping[str, str]) -> None:
+        """Leave a command unless the very same, to the last argument, was ever left: for work that may be repeated."""
+        text = json.dumps(dict(arguments), sort_keys=True)
+        with self._asking("posting a command"):
+            self._raw.execute("BEGIN IMMEDIATE")
+            self._raw.execute(
+                "INSERT INTO messages (at, author, command, arguments) SELECT ?, ?, ?, ?"
+                " WHERE NOT EXISTS (SELECT 1 FROM messages WHERE command = ? AND arguments = ?)",
+                (to_instant(datetime.now(UTC)), author, command, text, command, text),
+            )
+            self._raw.execute("COMMIT")
+        self._seen = None
+
+    def highest(self) -> int:
+        """Id of the newest command ever left; 0 where there was none."""
+        with self._asking("reading the mailbox"):
+            found: int = self._raw.execute(_HIGHEST).fetchone()[0]
+        return found
+
     def answer(self, inbox_id: int) -> str | None:
         """What became of a command; None while no process has journaled it."""
         with self._asking("reading an answer"):

@@ -1,0 +1,227 @@
+"""Making a backup: gather what the engine's configuration consists of, write it beside, give it its name at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from oms import __version__, crashpoints
+from oms.app import universe_of
+from oms.backup.archive import file_member, write_archive
+from oms.backup.files import create, make_folder, storing, sweep, sync_folder, unfinished
+from oms.backup.manifest import (
+    CONFIG,
+    CONFIGS,
+    JOURNAL,
+    MOST_CONFIGS,
+    STATE,
+    UNIVERSE,
+    JournalHead,
+    KeptConfig,
+    Manifest,
+    member,
+)
+from oms.backup.secrecy import known_secrets, refuse_secrets
+from oms.config import MOST_BYTES, LoadedConfig
+from oms.engine.standing import standing_text
+from oms.errors import DamagedError, OmsError, UsageError
+from oms.inputfile import read_bytes
+from oms.journal.connection import driver, reader_engine, translate
+from oms.journal.loading import load
+from oms.journal.scalars import from_instant
+from oms.journal.tables import SCHEMA_REVISION
+from oms.places import places
+
+SUFFIX = ".tar.gz"
+LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What kind of backup is asked for."""
+
+    reason: str = "manual"
+    note: str = ""
+    with_journal: bool = False
+    tolerant: bool = False
+    """Before a restore: a journal that cannot be read is left out and named in ``Made.problems``, not an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A backup that is on the disk."""
+
+    path: Path
+    manifest: Manifest
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    texts: dict[str, bytes] = field(default_factory=dict)
+    head: JournalHead | None = None
+    configs: tuple[KeptConfig, ...] = ()
+    problems: list[str] = field(default_factory=list)
+
+
+def new_id(prefix: str, account: str, now: datetime) -> str:
+    """A name that is not used again: the UTC second, the account, four random characters."""
+    tail = "".join(secrets.choice(LETTERS) for _ in range(4))
+    return f"{prefix}-{now:%Y%m%dT%H%M%SZ}-{account}-{tail}"
+
+
+def make(loaded: LoadedConfig, order: Order, env: Mapping[str, str]) -> Made:
+    """Make one backup in ``backup.dir``; the engine may run meanwhile.
+
+    Raises:
+        RefusedError: what would go into it holds a secret.
+        UsageError: a file of the configuration cannot be read.
+        DamagedError: the journal cannot be read, and ``order`` is not tolerant.
+        StorageError: the disk refuses; nothing is left behind under a name that counts.
+    """
+    folder = loaded.resolve(loaded.config.backup.dir)
+    make_folder(folder)
+    sweep([folder])
+    crashpoints.point("backup.before_temp")
+    copy, temp = unfinished(folder, "journal"), unfinished(folder, "archive")
+    try:
+        gathered = _gather(loaded, order, env, copy)
+        manifest = _manifest(loaded, order, gathered, copy)
+        write_archive(temp, manifest, gathered.texts, copy if manifest.with_journal else None)
+        crashpoints.point("backup.before_rename")
+        final = folder / f"{manifest.id}{SUFFIX}"
+        with storing(f"naming {final}"):
+            os.replace(temp, final)
+        crashpoints.point("backup.before_sync")
+        sync_folder(folder)
+    finally:
+        for leftover in (temp, copy, copy.with_name(f"{copy.name}-journal")):
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
+    return Made(path=final, manifest=manifest, problems=tuple(gathered.problems))
+
+
+def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> Manifest:
+    now = datetime.now(UTC)
+    members = [member(name, data) for name, data in gathered.texts.items()]
+    if copy.exists():
+        members.append(file_member(JOURNAL, copy))
+    return Manifest(
+        id=new_id("oms", loaded.config.account, now),
+        created_at=now.isoformat(),
+        reason=order.reason,
+        note=order.note,
+        program=__version__,
+        schema=SCHEMA_REVISION,
+        account=loaded.config.account,
+        mode=loaded.config.mode,
+        config_hash=loaded.hash,
+        journal=gathered.head,
+        configs=gathered.configs,
+        members=tuple(members),
+    )
+
+
+def _gather(loaded: LoadedConfig, order: Order, env: Mapping[str, str], copy: Path) -> _Gathered:
+    """Every member in its order: configuration, universe, standing orders, kept configurations, journal."""
+    gathered = _Gathered()
+    known = known_secrets(loaded, env)
+    if loaded.path is not None:
+        gathered.texts[CONFIG] = read_bytes(loaded.path, MOST_BYTES, "the configuration")
+        refuse_secrets(loaded.path.name, gathered.texts[CONFIG].decode("utf-8", "replace"), known)
+    universe = loaded.resolve(loaded.config.selection.universe)
+    if universe.exists():
+        universe_of(loaded)  # refuses what is no list of symbols, such as a key file named by mistake
+        gathered.texts[UNIVERSE] = read_bytes(universe, 4_000_000, "the universe")
+        refuse_secrets(universe.name, gathered.texts[UNIVERSE].decode("utf-8", "replace"), known)
+    try:
+        _gather_journal(loaded, order, gathered, copy)
+    except OmsError as error:
+        if not order.tolerant:
+            raise
+        copy.unlink(missing_ok=True)
+        gathered.problems.append(f"the journal is not in this backup: {error}")
+    return gathered
+
+
+def _gather_journal(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> None:
+    journal = places(loaded).journal
+    if not journal.exists():
+        if order.with_journal:
+            raise UsageError(f"there is no journal at {journal} yet; back up without --with-journal")
+        return
+    source = journal
+    if order.with_journal:
+        copy_database(journal, copy)
+        source = copy  # so that all that is said about the journal is said about the copy
+    engine = reader_engine(source)
+    try:
+        with engine.connect() as connection:
+            driver(connection).execute("BEGIN")
+            _read_journal(connection, loaded, gathered)
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, journal, "reading the journal") from error
+    finally:
+        engine.dispose()
+
+
+def copy_database(journal: Path, copy: Path) -> None:
+    """One consistent state of a database, while its engine runs: a single read transaction, which blocks no writer."""
+    with storing(f"writing {copy}"):
+        os.close(create(copy))
+    engine = reader_engine(journal)
+    try:
+        with engine.connect() as connection:
+            driver(connection).execute("VACUUM INTO ?", (str(copy),))
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, journal, "copying the journal") from error
+    finally:
+        engine.dispose()
+
+
+def _read_journal(connection: Connection, loaded: LoadedConfig, gathered: _Gathered) -> None:
+    raw, account = driver(connection), loaded.config.account
+    if not raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
+        return  # a start that ended before it made its tables
+    found = load(connection, account)
+    gathered.head = head_of(raw, account, found.head.seq, found.head.hash)
+    gathered.texts[STATE] = standing_text(found.state).encode()
+    rows = raw.execute("SELECT config_hash, canonical, at FROM configs ORDER BY at DESC, config_hash").fetchall()
+    kept = [(each, text, from_instant(at).isoformat()) for each, text, at in reversed(rows[:MOST_CONFIGS])]
+    gathered.configs = tuple(KeptConfig(hash=each, at=at) for each, _, at in kept)
+    if all(each != loaded.hash for each, *_ in kept):
+        gathered.configs += (KeptConfig(hash=loaded.hash, at=None),)
+    lines = [json.dumps({"hash": each, "at": at, "canonical": text}, sort_keys=True) for each, text, at in kept]
+    gathered.texts[CONFIGS] = "".join(f"{line}\n" for line in lines).encode()
+
+
+def head_of(raw: sqlite3.Connection, account: str, seq: int, link: bytes) -> JournalHead:
+    """The end of a chain, as a manifest names it."""
+    last = raw.execute("SELECT at FROM events WHERE account = ? AND seq = ?", (account, seq)).fetchone()
+    lease = raw.execute("SELECT fence FROM lease WHERE account = ?", (account,)).fetchone()
+    return JournalHead(
+        seq=seq,
+        hash=link.hex(),
+        at=None if last is None else from_instant(last[0]).isoformat(),
+        fence=0 if lease is None else lease[0],
+    )
+
+
+def refuse_other_owner(found: str, wanted: str, what: str) -> None:
+    """Two names of an account or mode that must agree.
+
+    Raises:
+        DamagedError: they do not.
+    """
+    if found != wanted:
+        raise DamagedError(f"the backup contradicts itself: its {what} is {wanted}, its journal's is {found}")

@@ -1,0 +1,100 @@
+"""Whether what an archive holds can be lived with: a configuration that loads, a journal whose chain is whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from oms.backup.archive import Contents
+from oms.backup.making import refuse_other_owner
+from oms.backup.manifest import STATE, UNIVERSE, Manifest
+from oms.engine.standing import restored_orders
+from oms.errors import DamagedError, UsageError
+from oms.inputfile import decode
+from oms.journal import schema
+from oms.journal.chain import StoredRow, walk
+from oms.journal.connection import driver, reader_engine, translate
+from oms.journal.loading import load
+from oms.journal.migration import revisions
+from oms.journal.tables import SCHEMA_REVISION
+from oms.model.state import AccountState
+from oms.model.symbol import canonical_symbol
+
+_ROWS = "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash FROM events ORDER BY seq"
+
+
+def check_contents(contents: Contents, where: Path) -> None:
+    """Refuse what this release could not go on with.
+
+    Raises:
+        DamagedError: made by a newer release, or a member is not what it should be, or the journal is not whole.
+    """
+    manifest = contents.manifest
+    if manifest.schema != SCHEMA_REVISION and manifest.schema not in revisions():
+        raise DamagedError(
+            f"{where} was made by a newer release (schema {manifest.schema}; this one knows up to {SCHEMA_REVISION}): "
+            "install that release, or choose an older backup"
+        )
+    if STATE in contents.texts:
+        restored_orders(AccountState(manifest.account), _text(contents.texts[STATE], STATE, where))
+    if UNIVERSE in contents.texts:
+        _check_universe(contents.texts[UNIVERSE], where)
+    if contents.journal is not None:
+        check_journal(contents.journal, manifest, where)
+
+
+def _check_universe(data: bytes, where: Path) -> None:
+    for number, line in enumerate(_text(data, UNIVERSE, where).splitlines(), 1):
+        word = line.partition("#")[0].strip()
+        try:
+            if word:
+                canonical_symbol(word)
+        except ValueError as error:
+            raise DamagedError(f"{where}, universe.txt, line {number}: {error}") from None
+
+
+def _text(data: bytes, name: str, where: Path) -> str:
+    try:
+        return decode(data, f"{where}, {name}")
+    except UsageError as error:
+        raise DamagedError(str(error)) from None
+
+
+def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
+    """The database of an archive: sound pages, the account it should have, the chain from its first row to its head.
+
+    Raises:
+        DamagedError: one of these is not so.
+    """
+    engine = reader_engine(path)
+    try:
+        with engine.connect() as connection:
+            raw = driver(connection)
+            if schema.examine(connection, where) is schema.Found.EMPTY:
+                raise DamagedError(f"{where} holds a journal without tables")
+            if (found := raw.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise DamagedError(f"{where} holds a damaged journal: {found}")
+            about = dict(raw.execute("SELECT name, value FROM meta WHERE name IN ('account', 'mode')"))
+            refuse_other_owner(str(about.get("account")), manifest.account, "account")
+            refuse_other_owner(str(about.get("mode")), manifest.mode, "mode")
+            walked = walk(manifest.account, _rows(raw))
+            if walked.bad is not None:
+                raise DamagedError(f"{where} holds a journal whose chain is broken: {walked.problem}")
+            head = manifest.journal
+            if head is None or (walked.seq, walked.head.hex()) != (head.seq, head.hash):
+                raise DamagedError(
+                    f"{where} holds a journal that ends at row {walked.seq}, not where its manifest says"
+                )
+            load(connection, manifest.account)
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, where, "reading the journal of the backup") from error
+    finally:
+        engine.dispose()
+
+
+def _rows(raw: sqlite3.Connection) -> Iterator[tuple[StoredRow, bytes]]:
+    for *row, link in raw.execute(_ROWS):
+        yield tuple(row), link
