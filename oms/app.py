@@ -19,12 +19,15 @@ from oms.engine.restored import Unproved
 from oms.engine.selection import SelectionRules
 from oms.engine.worker import Assignment, Worker
 from oms.errors import RefusedError, UsageError
+from oms.gateways.bar_store import BarStore
+from oms.gateways.calendar import ExchangeCalendar
 from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
 from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.gateways.yahoo import YahooMarket
 from oms.journal.connection import driver, reader_engine
 from oms.journal.inbox import Inbox
 from oms.journal.loading import load
@@ -36,7 +39,7 @@ from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
 from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
-from oms.places import Places, places
+from oms.places import Places, bars_file, places
 from oms.ports import Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
 
@@ -133,8 +136,18 @@ def market_of(loaded: LoadedConfig) -> Market:
             return ReplayMarket(data if data == "sp500-2010" else loaded.resolve(data))
         case "simulated":
             return SimulatedMarket(market.simulated.seed, market.simulated.days, partial(_simulated_symbols, loaded))
+        case "yahoo":
+            return yahoo_of(loaded)
         case source:
-            raise UsageError(f"market.source: {source} is not supported by this release; expected replay or simulated")
+            expected = "expected replay, simulated or yahoo"
+            raise UsageError(f"market.source: {source} is not supported by this release; {expected}")
+
+
+def yahoo_of(loaded: LoadedConfig) -> YahooMarket:
+    """The Yahoo market of a configuration, whatever its ``market.source``: history is fetched from there."""
+    clock, market = SystemClock(), loaded.config.market
+    calendar = ExchangeCalendar(market.exchange, clock)
+    return YahooMarket(clock, calendar, BarStore(bars_file(loaded)), base_url=market.yahoo.base_url)
 
 
 def _simulated_symbols(loaded: LoadedConfig) -> tuple[str, ...]:

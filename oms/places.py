@@ -35,5 +35,11 @@ def places(loaded: LoadedConfig, *, dry_run: bool = False) -> Places:
     return Places(journal_url=f"sqlite:///{journal.as_posix()}", journal=journal, inbox=inbox, paper=paper)
 
 
+def bars_file(loaded: LoadedConfig) -> Path:
+    """Where fetched daily bars are kept: beside the journal; a dry run sees the same ones."""
+    journal = loaded.journal_file
+    return loaded.resolve("var/bars.db") if journal is None else journal.with_name("bars.db")
+
+
 def _dry(path: Path) -> Path:
     return path.with_name(f"{path.stem}.dry{path.suffix}")

@@ -143,6 +143,10 @@ class Market(Protocol):
         """Whether this source has ever heard of the symbol; may be asked before a day is entered."""
         return True  # a source that cannot tell refuses nothing
 
+    def notice(self) -> str | None:
+        """A sentence for a person where the source itself has come to an end, as a calendar does; None while it has not."""
+        return None
+
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]: ...
 
     def day_range(self, symbol: str) -> tuple[Decimal, Decimal] | None:

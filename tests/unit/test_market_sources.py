@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ import pytest
 from oms.app import market_of
 from oms.config import LoadedConfig, load_config
 from oms.errors import UsageError
+from oms.places import bars_file
+
+ROOT = Path(__file__).parents[2]
 
 
 def configured(folder: Path, text: str) -> LoadedConfig:
@@ -50,3 +56,33 @@ def test_bounds_of_the_simulated_market(tmp_path: Path, bad: str) -> None:
     """A simulated market of no day, of more than ten years, or without a seed is refused by its key."""
     with pytest.raises(UsageError, match="market.simulated." + bad.partition(":")[0]):
         configured(tmp_path, f"market: {{source: simulated, simulated: {{{bad}}}}}")
+
+
+def test_yahoo_market_costs_nothing_until_it_is_asked(tmp_path: Path) -> None:
+    """The Yahoo market is wired without importing yfinance or pandas, and without making its store."""
+    configured(tmp_path, "market: {source: yahoo}")
+    ask = (
+        "import sys; from pathlib import Path; from oms.app import market_of; from oms.config import load_config\n"
+        "market = market_of(load_config(Path('config.yaml'), {}))\n"
+        "print(market.name, bool({'yfinance', 'pandas', 'exchange_calendars', 'curl_cffi'} & set(sys.modules)))"
+    )
+    told = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=tmp_path, env=told, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["yahoo", "False"]
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_bars_are_kept_beside_the_journal(tmp_path: Path) -> None:
+    """Fetched bars lie beside the journal, and in ``var`` where the journal is on PostgreSQL."""
+    here = configured(tmp_path, f"journal: {{url: 'sqlite:///{(tmp_path / 'data' / 'oms.db').as_posix()}'}}")
+    assert bars_file(here) == tmp_path / "data" / "bars.db"
+    elsewhere = configured(tmp_path, "journal: {url: 'postgresql+psycopg://user@host/oms'}")
+    assert bars_file(elsewhere) == tmp_path / "var" / "bars.db"
+
+
+def test_a_market_that_this_release_does_not_have(tmp_path: Path) -> None:
+    """A source that is not built is refused with those that are."""
+    with pytest.raises(UsageError, match=r"market\.source: tiger is not supported .* replay, simulated or yahoo"):
+        market_of(configured(tmp_path, "market: {source: tiger}"))
