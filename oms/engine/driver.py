@@ -28,6 +28,7 @@ from oms.engine.orders import (
     Stop,
     Wait,
 )
+from oms.engine.refusals import refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
 from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
@@ -38,8 +39,12 @@ from oms.model.event import (
     BuysRevalidated,
     CycleResumed,
     Event,
+    OrderBlocked,
+    OrderFilled,
     OrderReserved,
+    SellsClosed,
 )
+from oms.model.order import Order
 from oms.model.rules import Rules
 from oms.model.state import AccountState
 from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, OrdersRead, Watcher
@@ -154,6 +159,7 @@ class Driver:
 
     def append_opening(self, events: Sequence[Event]) -> None:
         """Journal a new cycle with its whole plan."""
+        self.seen = replace(self.seen, paused=False)
         crashpoints.point("decide.before_open")
         self.append(events)
 
@@ -212,6 +218,9 @@ class Driver:
             self.journal.append_barrier(events)
         else:
             self.journal.append(events)
+        if any(isinstance(event, OrderFilled | SellsClosed) for event in events):
+            # Whatever was read of the money is older than this fact.
+            self.seen = replace(self.seen, funds=None)
         self._watcher.happened(self.state, events)
 
     def _is_news(self, event: Event) -> bool:
@@ -294,8 +303,8 @@ class Driver:
             case _:
                 raise AssertionError(f"nothing to perform: {command}")
 
-    def _in_trouble(self, why: str) -> None:
-        since = self.seen.troubled_since or self.seen.now
+    def _in_trouble(self, why: str, since: datetime | None = None) -> None:
+        since = since or self.seen.troubled_since or self.seen.now
         self.seen = replace(self.seen, troubled_since=since, trouble=why, retry_at=self.clock.now() + self.rules.poll)
 
     def _out_of_trouble(self) -> None:
@@ -353,6 +362,8 @@ class Driver:
             max_in_flight=self.settings.max_in_flight,
             lease_s=self.settings.lease_s,
             operators=self.operators,
+            refuses=self._refuses,
+            is_stopping=lambda: self._stopping() is not None,
             quotes=self._quotes_for_sending,
             append=self.append,
         )
@@ -361,6 +372,13 @@ class Driver:
         self.seen = replace(self.seen, asked_at=None)
         if submission.not_sent:
             self._in_trouble("an order could not leave this machine")
+
+    def _refuses(self, order: Order) -> OrderBlocked | None:
+        """The rule that has come to bear on an order since it was decided to send it."""
+        self._look_at_the_clock()
+        cycle = self.state.open_cycle
+        assert cycle is not None
+        return refusal(self.state, cycle, order, self.seen, self.rules)
 
     def _quotes_for_sending(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes no older than a second, read again where they are."""
@@ -404,11 +422,11 @@ class Driver:
         Raises:
             BrokerUnavailable: the read failed.
         """
-        asked_at = self.now()
+        asked_at, troubled_since = self.now(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
         read = self._call(self._orders_call())
         crashpoints.point("ask.after_call")
-        self._saw_orders(replace(read, asked_at=asked_at))
+        self._saw_orders(replace(read, asked_at=asked_at), troubled_since)
 
     def look(self, symbols: Sequence[str]) -> None:
         """Read orders, positions, funds and the quotes of these symbols, all at once.
@@ -416,7 +434,7 @@ class Driver:
         Raises:
             BrokerUnavailable: one of the reads failed.
         """
-        asked_at = self.now()
+        asked_at, troubled_since = self.now(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
         orders = self._hands.start(self._orders_call())
         positions = self._hands.start(self.broker.positions)
@@ -432,7 +450,7 @@ class Driver:
         )
         if symbols:
             self.seen = replace(self.seen, quotes=quotes.result(), quotes_at=asked_at)
-        self._saw_orders(replace(orders.result(), asked_at=asked_at))
+        self._saw_orders(replace(orders.result(), asked_at=asked_at), troubled_since)
 
     def _orders_call(self) -> Callable[[], OrdersRead]:
         since = self._since()
@@ -454,8 +472,11 @@ class Driver:
         listed = {report.order_no for report in read.orders if report.order_no is not None}
         return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
 
-    def _saw_orders(self, read: OrdersRead) -> None:
+    def _saw_orders(self, read: OrdersRead, troubled_since: datetime | None) -> None:
         # Looked up now: a cycle that opens before the facts are drawn sends its orders out of memory.
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
         self.seen = replace(self.seen, read=read, known=known)
+        if not read.complete:
+            # What it showed counts, what it did not show is not known: that is no answer yet.
+            self._in_trouble(f"{self.broker.name} did not show all its orders", troubled_since)

@@ -6,14 +6,16 @@ from oms.ports import Clock
 
 
 class MessageRate:
-    """At most ``per_minute`` requests a minute, of which ``burst`` may leave at once.
+    """At most ``per_minute`` requests in any minute, of which ``burst`` may leave at once.
 
     The generic cell rate algorithm: one number, the instant at which the bucket is empty again.
     """
 
     def __init__(self, clock: Clock, per_minute: int, burst: int) -> None:
         self._clock = clock
-        self._interval = 60.0 / per_minute
+        burst = min(burst, per_minute)
+        # A minute may begin with a whole burst, so only the rest of its permits come one by one.
+        self._interval = 60.0 / (per_minute - burst + 1)
         self._tolerance = self._interval * (burst - 1)
         self._empty_at = clock.elapsed()
 

@@ -56,6 +56,8 @@ class Submission:
         max_in_flight: int,
         lease_s: float,
         operators: Callable[[], None],
+        refuses: Callable[[Order], OrderBlocked | None],
+        is_stopping: Callable[[], bool],
         quotes: Callable[[Sequence[str]], dict[str, Quote]],
         append: Callable[[Sequence[Event]], None],
     ) -> None:
@@ -68,6 +70,8 @@ class Submission:
         self._max_in_flight = max_in_flight
         self._lease_s = lease_s
         self._operators = operators
+        self._refuses = refuses
+        self._is_stopping = is_stopping
         self._quotes = quotes
         self._append = append
         self._symbols: tuple[str, ...] = ()
@@ -101,8 +105,10 @@ class Submission:
         return order
 
     def _may_go_on(self, waiting: Sequence[str]) -> bool:
-        """The brake and the lists are looked at between any two orders; what they stop is decided afresh."""
-        return all(self._may_be_sent(self._order(cl_ord_id)) for cl_ord_id in waiting)
+        """The brake, the lists and signals are looked at between any two orders; what they stop is decided afresh."""
+        return not (waiting and self._is_stopping()) and all(
+            self._may_be_sent(self._order(cl_ord_id)) for cl_ord_id in waiting
+        )
 
     def _may_be_sent(self, order: Order) -> bool:
         return may_be_sent(self._journal.state, order, self._rules, self._clock.now())
@@ -117,22 +123,32 @@ class Submission:
         return wave
 
     def _checked(self, wave: Sequence[Order]) -> list[Order]:
-        """The quote is read again before a first send; a limit that is too far from it stays here."""
-        first = [order for order in wave if not order.in_doubt]
-        again = [order for order in wave if order.in_doubt]
-        if not first:
-            return again
+        """What may go now: every rule is looked at again, against the clock and a quote of now.
+
+        A first request that is refused is blocked. A repeat stays in doubt, is not sent, and is asked about again.
+        """
+        if not wave:
+            return []
         try:
+            refusals = {order.cl_ord_id: self._refuses(order) for order in wave}
             quotes = self._quotes(self._symbols)
         except BrokerUnavailable:
-            # Without a quote nothing new leaves, and nothing is refused either.
+            # Without a quote nothing leaves, and nothing is refused either.
             self.not_sent = True
-            return again
-        refusals = [event for order in first if (event := self._too_far(order, quotes.get(order.symbol))) is not None]
-        if refusals:
-            self._append(refusals)
-        refused = {event.cl_ord_id for event in refusals}
-        return again + [order for order in first if order.cl_ord_id not in refused]
+            return []
+        refused: list[OrderBlocked] = []
+        going: list[Order] = []
+        for order in wave:
+            event = refusals[order.cl_ord_id] or self._too_far(order, quotes.get(order.symbol))
+            if event is None:
+                going.append(order)
+            elif order.in_doubt:
+                self.not_sent = True
+            else:
+                refused.append(event)
+        if refused:
+            self._append(refused)
+        return going
 
     def _too_far(self, order: Order, quote: Quote | None) -> OrderBlocked | None:
         width = 2 * self._rules.collar
