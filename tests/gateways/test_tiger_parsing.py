@@ -115,7 +115,7 @@ class TestStatus:
         """Fills are booked from the filled field whatever the status says."""
         for status in ("Cancelled", "Inactive", "Invalid"):
             report = order_of(item(status=status, filledQuantity=7, avgFillPrice=20.0, commission=0.07))
-            assert (report.cum_qty, report.notional, report.fees) == (7, 140, Decimal("0.07"))
+            assert (report.cum_qty, report.notional, report.fees) == (Decimal(7), Decimal(140), Decimal("0.07"))
 
     def test_fraction_is_not_taken_for_filled(self) -> None:
         """0.3 of 0.5 shares is what it is, with different scales aligned."""
@@ -127,7 +127,7 @@ class TestStatus:
     def test_order_for_an_amount_of_cash_is_not_taken_for_filled(self) -> None:
         """Without a quantity the order's size is what it has become; a cancelled one stays cancelled."""
         report = order_of(item(totalQuantity=None, filledQuantity=2, avgFillPrice=5.0, status="Cancelled"))
-        assert (report.order_qty, report.cum_qty, report.state) == (2, 2, BrokerState.CANCELED)
+        assert (report.order_qty, report.cum_qty, report.state) == (Decimal(2), Decimal(2), BrokerState.CANCELED)
 
 
 class TestNumbers:
@@ -272,8 +272,8 @@ class TestExecutions:
         desk.gateway.answer_with("order_transactions", {"code": 0, "data": {"items": []}})
         (early,) = desk.broker.orders(desk.clock.now() - timedelta(hours=1)).orders
         (late,) = desk.broker.orders(desk.clock.now() - timedelta(hours=1)).orders
-        assert (early.state, early.cum_qty, early.raw_status) == (BrokerState.NEW, 0, "Filled")
-        assert (late.state, late.cum_qty, [fill.last_qty for fill in late.fills]) == (BrokerState.FILLED, 10, [10])
+        assert (early.state, early.cum_qty, early.raw_status) == (BrokerState.NEW, Decimal(0), "Filled")
+        assert (late.state, late.cum_qty, late.fills[0].last_qty) == (BrokerState.FILLED, Decimal(10), 10)
         desk.broker.orders(desk.clock.now() - timedelta(hours=1))
         assert desk.gateway.posts["order_transactions"] == 2
         desk.close()
@@ -286,7 +286,7 @@ class TestFunds:
         """The expected figures of all three policies, from one reading that is kept raw for the journal."""
         desk.gateway.answer_with("prime_assets", assets())
         funds = desk.broker.funds()
-        assert (funds.cash, funds.available, funds.locked) == (1000, 800, 100)
+        assert (funds.cash, funds.available, funds.locked) == (Decimal(1000), Decimal(800), Decimal(100))
         assert spendable(funds, FundsPolicy.CASH) == 800
         assert spendable(funds, FundsPolicy.SETTLED_CASH) == 500
         assert spendable(funds, FundsPolicy.BUYING_POWER) == 4000
@@ -328,7 +328,7 @@ class TestFunds:
         """A global account shows cash and available funds, and nothing that is settled."""
         desk = open_desk(Path(tmp_path_factory.getbasetemp()), account="U1234567")
         funds = desk.broker.funds()
-        assert (funds.cash, funds.available, funds.settled_cash) == (10_000, 10_000, 0)
+        assert (funds.cash, funds.available, funds.settled_cash) == (Decimal(10_000), Decimal(10_000), Decimal(0))
         desk.close()
 
 

@@ -29,7 +29,7 @@ from tests.tigerd.secrets import key
 POSIX = pytest.mark.skipif(os.name != "posix", reason="Windows keeps no such mode")
 
 
-def write(folder: Path, name: str = "tiger_openapi_config.properties", mode: int = 0o600, **fields: str) -> Path:
+def write(folder: Path, name: str = "tiger_openapi_config.properties", mode: Any = 0o600, **fields: str) -> Path:
     """A properties file; a field that is empty is left out."""
     standard = {"tiger_id": TIGER_ID, "account": PAPER_ACCOUNT, "private_key": key("client").bare(pkcs8=False)}
     path = folder / name
