@@ -10,6 +10,7 @@ OmsError ─ a sentence for the person who reads it, and the exit code of ``desi
 └── TryAgainError        75   broker down, market data stale, disk full, database locked; the cycle stays open
     ├── StorageError          the database did not do what it was told; whether it was written is decided from disk
     │   └── FenceLostError    another process took this account's lease; this one may write nothing more
+    ├── MarketStale           too few symbols have fresh prices; nothing was chosen
     └── BrokerUnavailable     a read did not succeed; nothing was concluded from it
 
 SendError ─ how one attempt to place an order ended, where it did not end in an acknowledgement
@@ -81,6 +82,10 @@ class FenceLostError(StorageError):
     """Another process took this account's lease while this one was away."""
 
     exit_code = 6
+
+
+class MarketStale(TryAgainError):
+    """Too few symbols have prices of the newest session; no cycle was opened on the others."""
 
 
 class BrokerUnavailable(TryAgainError):

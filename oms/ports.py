@@ -116,6 +116,8 @@ class BarSet:
     bars: Mapping[str, Sequence[Bar]]
     problems: Mapping[str, str]
     """Symbol to the reason why it has no usable bars: missing, stale, or not believable."""
+    is_live: bool = False
+    """Whether asking later may bring what is missing now; a replayed day has said all it knows."""
 
 
 class Market(Protocol):

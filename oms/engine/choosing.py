@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from oms.engine.driver import Driver
+from oms.engine.freshness import too_stale
 from oms.engine.selection import Screen, SelectionRules, screen, signals
+from oms.errors import MarketStale
 from oms.model.detail import Score
-from oms.model.event import Selected
+from oms.model.event import AttentionRaised, Selected
 from oms.model.order import Side
 from oms.model.signal import Signals
 from oms.ports import Market
@@ -21,12 +23,17 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
     the blacklist is scored and shown, and never wished for as a buy.
 
     Raises:
-        BrokerUnavailable: what is held could not be read.
+        MarketStale: too few symbols have fresh prices; that is journaled, and nothing is chosen.
+        BrokerUnavailable: what is held, or the history, could not be read.
     """
     driver.look(())
     assert driver.seen.positions is not None
     held = sorted(symbol for symbol, position in driver.seen.positions.items() if position.qty > 0)
-    found = screened(driver.market, universe, held, rules)
+    try:
+        found = driver.fetch(lambda: screened(driver.market, universe, held, rules))
+    except MarketStale as error:
+        driver.append([AttentionRaised(rule="market_stale", text=str(error))])
+        raise
     barred = {*driver.rules.blacklist, *driver.state.blacklist, *driver.state.frozen}
     driver.append(
         [
@@ -42,8 +49,15 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
 
 
 def screened(market: Market, universe: Sequence[str], held: Sequence[str], rules: SelectionRules) -> Screen:
-    """The screen over the universe, from the history before the current day."""
-    return screen(market.bars(sorted({*universe, *held})), universe, rules)
+    """The screen over the universe, from the history before the current day.
+
+    Raises:
+        MarketStale: too few symbols of the universe have fresh prices.
+    """
+    bars = market.bars(sorted({*universe, *held}))
+    if sentence := too_stale(bars, universe):
+        raise MarketStale(sentence)
+    return screen(bars, universe, rules)
 
 
 def wishes_of(found: Screen, held: Sequence[str], barred: Collection[str], rules: SelectionRules) -> Signals:

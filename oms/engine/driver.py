@@ -53,6 +53,8 @@ T = TypeVar("T")
 
 READ_LIMIT_S = 60.0
 """After so many seconds without an answer a read has failed."""
+FETCH_LIMIT_S = 120.0
+"""The same for a read of many symbols' history; a source that knows a shorter deadline keeps to its own."""
 LOOK_BACK = timedelta(minutes=10)
 """Orders are asked for from so long before the oldest one of interest: clocks differ."""
 STEPS_WITHOUT_TIME = 10_000
@@ -325,12 +327,18 @@ class Driver:
         self._await([handle])
         return handle.result()
 
-    def _await(self, handles: Sequence[Handle[Any]]) -> None:
+    def fetch(self, call: Callable[[], T]) -> T:
+        """Run one long read of the market, such as a year of bars, in a thread, renewing the lease while it lasts."""
+        handle = self._hands.start(call)
+        self._await([handle], FETCH_LIMIT_S)
+        return handle.result()
+
+    def _await(self, handles: Sequence[Handle[Any]], limit_s: float = READ_LIMIT_S) -> None:
         """Wait until all reads are done; the first one that failed raises."""
         began = self.clock.elapsed()
         while not all(handle.done() for handle in handles):
-            if self.clock.elapsed() - began > READ_LIMIT_S:
-                raise BrokerUnavailable(f"{self.broker.name} did not answer a read in {READ_LIMIT_S:.0f} s")
+            if self.clock.elapsed() - began > limit_s:
+                raise BrokerUnavailable(f"{self.broker.name} did not answer a read in {limit_s:.0f} s")
             self._hands.wait([handle for handle in handles if not handle.done()], self.settings.lease_s / 3)
             self.journal.renew()
         for handle in handles:

@@ -84,7 +84,7 @@ class YahooHistory:
         if not sessions:
             why = self._calendar.problem(self._clock.now()) or "no session is known"
             as_of = (before or self._clock.now().date()) - timedelta(days=1)
-            return BarSet(as_of=as_of, bars={}, problems=dict.fromkeys(symbols, f"missing: {why}"))
+            return BarSet(as_of=as_of, bars={}, problems=dict.fromkeys(symbols, f"missing: {why}"), is_live=True)
         with self._turn:
             failures = self._refresh(list(dict.fromkeys(symbols)), sessions, progress, deadline_s or self._deadline_s)
         found: dict[str, Sequence[Bar]] = {}
@@ -95,7 +95,7 @@ class YahooHistory:
                 problems[symbol] = failures.get(symbol, problem) if is_behind else problem
             else:
                 found[symbol] = history
-        return BarSet(as_of=sessions[-1], bars=found, problems=problems)
+        return BarSet(as_of=sessions[-1], bars=found, problems=problems, is_live=True)
 
     def sessions(self, before: date | None = None) -> list[date]:
         """The sessions whose bars are looked at, oldest first."""
