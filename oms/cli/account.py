@@ -8,7 +8,7 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, moment, money, number, table
-from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.cli.reading import NOTHING_YET, Answer, ask, at_time, of_journal, show
 
 FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
 
@@ -46,14 +46,22 @@ def _positions(answer: Answer) -> Iterator[str]:
 
 @click.command()
 @of_journal
-def funds(*, json_: bool, dry_run: bool) -> None:
+@at_time
+def funds(*, json_: bool, dry_run: bool, at: str | None) -> None:
     """Show the newest reading of the account's money, and what open buys reserve of it."""
     from oms.journal import views
 
     loaded = options.configuration()
     fees = loaded.config.execution.fee_allowance
-    nothing: Answer = {"schema": "oms.funds/1", **dict.fromkeys(FUNDS)}
-    show(ask(loaded, lambda reader: views.funds(reader, fees), nothing, dry_run=dry_run), _funds, json_=json_)
+    nothing = {"schema": "oms.funds/1", **dict.fromkeys(FUNDS)}
+    if at is None:
+        answer = ask(loaded, lambda reader: views.funds(reader, fees), nothing, dry_run=dry_run)
+    else:
+        from oms.audit import then
+
+        moment = options.instant(at, "--at")
+        answer = ask(loaded, lambda reader: then.funds_at(reader, moment, fees), nothing, dry_run=dry_run)
+    show(answer, _funds, json_=json_)
 
 
 def _funds(answer: Answer) -> Iterator[str]:

@@ -26,6 +26,16 @@ def of_journal(command: Command) -> Command:
     return options.common(options.as_json(dry_run(command)))
 
 
+def at_time(command: Command) -> Command:
+    """Give a command ``--at``: it then answers for an earlier moment, from the journal alone."""
+    return click.option(
+        "--at",
+        "at",
+        metavar="TIME",
+        help="As it was then, from the journal alone: 2026-11-20T14:30:00Z, yesterday, 2h.",
+    )(command)
+
+
 def ask(
     loaded: LoadedConfig, question: Callable[[Reader], dict[str, Any]], nothing: Answer, *, dry_run: bool
 ) -> dict[str, Any]:

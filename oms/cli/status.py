@@ -13,8 +13,8 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import count, moment, money, span
-from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
-from oms.errors import EXIT_DONE, DamagedError
+from oms.cli.reading import NOTHING_YET, Answer, ask, at_time, of_journal, show
+from oms.errors import EXIT_DONE, DamagedError, UsageError
 
 if TYPE_CHECKING:
     from oms.config import LoadedConfig
@@ -29,13 +29,19 @@ _UNKNOWN = (
 
 @click.command()
 @of_journal
+@at_time
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
-def status(*, json_: bool, dry_run: bool, watch: bool) -> int:
+def status(*, json_: bool, dry_run: bool, watch: bool, at: str | None) -> int:
     """Show what the account is doing, from the database; works while nothing runs.
 
     Ends with 3 where an order is in quarantine or something is not healthy.
     """
     loaded = options.configuration()
+    if at is not None:
+        if watch:
+            raise UsageError("--watch looks at the present and --at at the past; give one of them")
+        show(_then(loaded, options.instant(at, "--at"), dry_run=dry_run), lines, json_=json_)
+        return EXIT_DONE
     while True:
         answer = look(loaded, dry_run=dry_run)
         if watch and not json_ and sys.stdout.isatty():
@@ -64,6 +70,17 @@ def look(loaded: LoadedConfig, *, dry_run: bool) -> dict[str, Any]:
     }
     fees = config.execution.fee_allowance
     return ask(loaded, lambda reader: views.status(reader, fee_allowance=fees), nothing, dry_run=dry_run)
+
+
+def _then(loaded: LoadedConfig, at: datetime, *, dry_run: bool) -> dict[str, Any]:
+    """The status at an earlier moment, from the journal alone."""
+    from oms.audit import then
+
+    fees = loaded.config.execution.fee_allowance
+    answer = ask(loaded, lambda reader: then.status_at(reader, at, fees), {}, dry_run=dry_run)
+    if not answer:
+        raise UsageError(NOTHING_YET)
+    return answer
 
 
 def ailing(answer: Answer) -> list[str]:
@@ -100,6 +117,8 @@ def _mode(answer: Answer) -> str:
 
 
 def _process(answer: Answer) -> str:
+    if "at" in answer:
+        return f"as it was at {moment(answer['at'])}"
     heartbeat = answer["heartbeat"]
     if heartbeat is None:
         return "not running"

@@ -5,6 +5,7 @@ Each answer is a plain dict, ready for JSON, in the shape that the public surfac
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,6 +34,7 @@ from oms.model.account import Funds
 from oms.model.event import BuysRevalidated, CycleOpened, FundsObserved, Halted, Recorded, Selected
 from oms.model.liquidity import reserved_for
 from oms.model.order import ZERO, Order
+from oms.model.state import Holding
 
 __all__ = [
     "EventFilter",
@@ -41,6 +43,7 @@ __all__ = [
     "cycle_list",
     "cycle_show",
     "funds",
+    "funds_of",
     "journal_count",
     "journal_query",
     "journal_stream",
@@ -49,7 +52,9 @@ __all__ = [
     "order_list",
     "order_show",
     "positions",
+    "positions_of",
     "reader_over",
+    "reading_of",
     "select_scores",
     "status",
 ]
@@ -89,7 +94,7 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
         "running": running,
         "pid": holder["pid"] if running and holder is not None else None,
         "host": holder["host"] if running and holder is not None else None,
-        "funds": None if reading is None else _funds(reading, unclosed, fee_allowance),
+        "funds": None if reading is None else funds_of(reading, unclosed, fee_allowance),
         "trading_day": None if account is None else day(account["trading_day"]),
         "trades_today": 0 if account is None else account["trades_today"],
         "realised_today": None if account is None else money(account["realised_today"]),
@@ -112,7 +117,7 @@ def funds(reader: Reader, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
     if reading is None:
         names = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
         return {**answer, **dict.fromkeys(names)}
-    return {**answer, **_funds(reading, unclosed, fee_allowance)}
+    return {**answer, **funds_of(reading, unclosed, fee_allowance)}
 
 
 def positions(reader: Reader) -> Answer:
@@ -122,6 +127,11 @@ def positions(reader: Reader) -> Answer:
         held = {row["symbol"]: HOLDINGS.value(row) for row in rows.mappings()}
         selected = last_of_kind(connection, reader.account, Selected.kind)
         revalidated = last_of_kind(connection, reader.account, BuysRevalidated.kind)
+    return positions_of(held, selected, revalidated)
+
+
+def positions_of(held: Mapping[str, Holding], selected: Recorded | None, revalidated: Recorded | None) -> Answer:
+    """These holdings at the prices that these facts know."""
     prices, scores, as_of = _prices(selected, revalidated)
     answers = []
     for symbol, holding in sorted(held.items()):
@@ -227,7 +237,12 @@ def _newest_reading(connection: Connection, account: str) -> tuple[Funds, Decima
             found.append(fact)
     if not found:
         return None
-    event = max(found, key=lambda fact: fact.seq).event
+    return reading_of(max(found, key=lambda fact: fact.seq))
+
+
+def reading_of(fact: Recorded) -> tuple[Funds, Decimal] | None:
+    """The funds that a fact carries, and what of them may be spent."""
+    event = fact.event
     match event:
         case FundsObserved() | CycleOpened():
             return event.funds, event.spendable
@@ -237,7 +252,8 @@ def _newest_reading(connection: Connection, account: str) -> tuple[Funds, Decima
             return None
 
 
-def _funds(reading: tuple[Funds, Decimal], unclosed: list[Order], fee_allowance: Decimal) -> Answer:
+def funds_of(reading: tuple[Funds, Decimal], unclosed: Sequence[Order], fee_allowance: Decimal) -> Answer:
+    """A reading of the funds, and what these orders reserve of it."""
     read, spendable = reading
     return {
         "cash": money(read.cash),

@@ -1,0 +1,309 @@
+"""What was true at an earlier moment: the account's state rebuilt from the journal up to there.
+
+The fold begins at the nearest cheap place, the first cycle of that trading day. What had gone before is gathered there
+by the indices: the executions for shares and cash, the rare facts for brakes, lists and parked orders. From that place on
+the engine's own fold takes over, so its result is the state that a fold of every fact up to the moment gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, func, literal_column, select
+
+from oms.errors import DamagedError, UsageError
+from oms.journal import tables
+from oms.journal.answers import instant
+from oms.journal.connection import driver
+from oms.journal.loading import STORED, fold_cycle, recorded
+from oms.journal.reader import Reader
+from oms.journal.scalars import from_micro, to_micro
+from oms.model import lifecycle
+from oms.model.cycle import ImpossibleFact
+from oms.model.event import (
+    AccountOpened,
+    BuysRevalidated,
+    CycleOpened,
+    Event,
+    FundsObserved,
+    OrderEvent,
+    OrderPlanned,
+    Recorded,
+    Selected,
+)
+from oms.model.order import Order, Side
+from oms.model.state import AccountState, Holding
+
+MILLION = 1_000_000
+_BUY = Side.BUY.value
+_LISTS = (
+    *("halted", "released", "blacklisted", "unblacklisted", "symbol_frozen", "symbol_unfrozen"),
+    *("external_order_seen", "command_answered"),
+)
+"""Kinds of facts that change the account and belong to no cycle; each is found by the index of kinds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The account as it was when a fact had just been journaled."""
+
+    state: AccountState
+    at: datetime
+    """When that fact was journaled."""
+    head: bytes
+    """Its hash."""
+    selected: Recorded | None
+    revalidated: Recorded | None
+    reading: Recorded | None
+    """The newest fact that carries a reading of the funds."""
+
+
+def moment(reader: Reader, at: datetime) -> Moment:
+    """The account as it was at an instant.
+
+    Raises:
+        UsageError: the journal begins later.
+        DamagedError: its facts do not follow from one another.
+    """
+    with reader.asking("going back in time") as connection:
+        seq = last_before(connection, at)
+        if seq is None:
+            raise UsageError(f"the journal begins after {instant(at)}; nothing is known of that time")
+        return moment_of(connection, reader.account, seq)
+
+
+def last_before(connection: Connection, at: datetime) -> int | None:
+    """The newest fact that was journaled at or before an instant."""
+    events = tables.events
+    statement = select(events.c.seq).where(events.c.at <= at).order_by(events.c.at.desc(), events.c.seq.desc()).limit(1)
+    return connection.execute(statement).scalar()
+
+
+def moment_of(connection: Connection, account: str, seq: int) -> Moment:
+    """The account as it was when row ``seq`` had just been journaled."""
+    events = tables.events
+    row = connection.execute(select(events.c.at, events.c.hash).where(events.c.seq == seq)).one()
+    try:
+        state = _state(connection, account, seq)
+    except ImpossibleFact as error:
+        raise DamagedError(f"the journal does not add up before row {seq}: {error}; run `journal verify`") from error
+    readings = [_last(connection, kind, seq) for kind in (FundsObserved.kind, CycleOpened.kind, BuysRevalidated.kind)]
+    known = [fact for fact in readings if fact is not None]
+    return Moment(
+        state=state,
+        at=row.at,
+        head=row.hash,
+        selected=_last(connection, Selected.kind, seq),
+        revalidated=readings[2],
+        reading=max(known, key=lambda fact: fact.seq, default=None),
+    )
+
+
+def _last(connection: Connection, kind: str, seq: int) -> Recorded | None:
+    events = tables.events
+    row = connection.execute(
+        select(*STORED)
+        # Spelled out, not bound, so that SQLite sees that the index of kinds serves it; the word is our own.
+        .where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else recorded(row)
+
+
+def _state(connection: Connection, account: str, seq: int) -> AccountState:
+    events = tables.events
+    state = _start(connection, account, _place(connection, account, seq))
+    state.recall = lambda cl_ord_id: _order(connection, cl_ord_id, state.seq)
+    between = select(*STORED).where(events.c.seq > state.seq, events.c.seq <= seq).order_by(events.c.seq)
+    for row in connection.execute(between):
+        state.apply(recorded(row))
+    return state
+
+
+def _place(connection: Connection, account: str, seq: int) -> int:
+    """The row before the first cycle of the trading day that row ``seq`` lies in; 0 where no cycle had opened."""
+    cycles = tables.cycles
+    of_account = (cycles.c.account == account, cycles.c.opened_seq > 0)
+    newest = (
+        select(cycles.c.trading_day, cycles.c.opened_seq)
+        .where(*of_account, cycles.c.opened_seq <= seq)
+        .order_by(cycles.c.opened_seq.desc())
+        .limit(1)
+    )
+    last = connection.execute(newest).first()
+    if last is None:
+        return 0
+    earlier = connection.execute(
+        select(cycles.c.opened_seq)
+        .where(*of_account, cycles.c.opened_seq <= seq, cycles.c.trading_day != last.trading_day)
+        .order_by(cycles.c.opened_seq.desc())
+        .limit(1)
+    ).scalar()
+    if earlier is None:
+        return 0
+    first: int = connection.execute(
+        select(func.min(cycles.c.opened_seq)).where(*of_account, cycles.c.opened_seq > earlier)
+    ).scalar_one()
+    return first - 1
+
+
+def _start(connection: Connection, account: str, seq: int) -> AccountState:
+    """The state after row ``seq``, the last one of a trading day, gathered instead of folded."""
+    state = AccountState(account)
+    if not seq:
+        return state
+    events, cycles = tables.events, tables.cycles
+    opened = recorded(connection.execute(select(*STORED).where(events.c.seq == 1)).one())
+    if isinstance(opened.event, AccountOpened):
+        state.apply(opened)
+    for fact in _of_kinds(connection, _LISTS, seq):
+        _apply_out_of_turn(state, fact)
+    state.attention = connection.execute(_counted("attention_raised", seq)).scalar_one()
+    last = connection.execute(
+        select(cycles.c.cycle_id, cycles.c.trading_day)
+        .where(cycles.c.account == account, cycles.c.opened_seq > 0, cycles.c.opened_seq <= seq)
+        .order_by(cycles.c.opened_seq.desc())
+        .limit(1)
+    ).one()
+    state.trading_day = last.trading_day
+    of_cycle = select(*STORED).where(events.c.cycle_id == last.cycle_id, events.c.seq <= seq).order_by(events.c.version)
+    state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
+    _park(connection, state, last.cycle_id, seq)
+    _book_fills(connection, state, seq)
+    state.last_selected = _selected(connection, seq)
+    state.seq = seq
+    return state
+
+
+def _counted(kind: str, seq: int) -> Select[int]:
+    events = tables.events
+    return select(func.count()).where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
+
+
+def _selected(connection: Connection, seq: int) -> Selected | None:
+    fact = _last(connection, Selected.kind, seq)
+    return fact.event if fact is not None and isinstance(fact.event, Selected) else None
+
+
+def _of_kinds(connection: Connection, kinds: Sequence[str], seq: int) -> list[Recorded]:
+    """Every fact of these rare kinds up to a row, in order."""
+    events = tables.events
+    found: list[Recorded] = []
+    for kind in kinds:
+        statement = select(*STORED).where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
+        found += [recorded(row) for row in connection.execute(statement)]
+    return sorted(found, key=lambda fact: fact.seq)
+
+
+def _apply_out_of_turn(state: AccountState, fact: Recorded) -> None:
+    """Apply a fact although others stand before it, which are known not to matter to it."""
+    state.seq = fact.seq - 1
+    state.apply(fact)
+
+
+def _park(connection: Connection, state: AccountState, current: str, seq: int) -> None:
+    """Orders of earlier cycles that were not closed: only an order that was in quarantine outlives its cycle.
+
+    The same facts say which symbols were frozen by a quarantine.
+    """
+    quarantined = _of_kinds(connection, ("order_quarantined",), seq)
+    for key in dict.fromkeys(_key(fact.event) for fact in quarantined):
+        order = _order(connection, key, seq)
+        if order is None:
+            continue
+        if order.cycle_id != current and not order.is_closed:
+            state.parked[key] = order
+    _freeze(connection, state, quarantined, seq)
+
+
+def _key(event: Event) -> str:
+    assert isinstance(event, OrderEvent)
+    return event.cl_ord_id
+
+
+def _freeze(connection: Connection, state: AccountState, quarantined: Sequence[Recorded], seq: int) -> None:
+    """Frozen symbols, from everything that freezes or unfreezes one, in order."""
+    events = tables.events
+    facts = _of_kinds(connection, ("symbol_frozen", "symbol_unfrozen"), seq)
+    for cycle_id in dict.fromkeys(_cycle(fact.event) for fact in quarantined):
+        keys = {_key(fact.event) for fact in quarantined if _cycle(fact.event) == cycle_id}
+        rows = connection.execute(
+            select(*STORED).where(
+                events.c.cycle_id == cycle_id, events.c.cl_ord_id.in_(sorted(keys)), events.c.seq <= seq
+            )
+        )
+        facts += [recorded(row) for row in rows if row.kind in _FREEZING]
+    fold = AccountState(state.account)
+    fold.recall = lambda cl_ord_id: _order(connection, cl_ord_id, seq)
+    for fact in sorted(facts, key=lambda fact: fact.seq):
+        _apply_out_of_turn(fold, fact)
+    state.frozen = fold.frozen
+
+
+_FREEZING = ("order_quarantined", "order_acknowledged", "order_voided")
+
+
+def _cycle(event: Event) -> str:
+    assert isinstance(event, OrderEvent)
+    return event.cycle_id
+
+
+def _order(connection: Connection, cl_ord_id: str, seq: int) -> Order | None:
+    """An order of any age as it was after a row."""
+    events, orders = tables.events, tables.orders
+    cycle_id = connection.execute(select(orders.c.cycle_id).where(orders.c.cl_ord_id == cl_ord_id)).scalar()
+    statement = (
+        select(*STORED)
+        .where(events.c.cycle_id == cycle_id, events.c.cl_ord_id == cl_ord_id, events.c.seq <= seq)
+        .order_by(events.c.version)
+    )
+    order: Order | None = None
+    for row in connection.execute(statement):
+        fact = recorded(row)
+        if isinstance(fact.event, OrderPlanned):
+            order = lifecycle.planned(fact.event, fact.at)
+        elif isinstance(fact.event, OrderEvent) and order is not None:
+            order = lifecycle.apply(order, fact.event, fact.at)
+    return order
+
+
+def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
+    """Shares and cash from every execution up to a row, in the whole millionths in which the table keeps them."""
+    books = {
+        symbol: [to_micro(held.qty), to_micro(held.cost), to_micro(held.realised)]
+        for symbol, held in state.holdings.items()
+    }
+    cash = to_micro(state.cash)
+    # Executions were written in the order of the chain, so the walk can stop at the first later one.
+    rows = driver(connection).execute("SELECT seq, symbol, side, last_qty, last_px, fee FROM fills WHERE rowid > 0")
+    with closing(rows):
+        for at, symbol, side, qty, px, fee in rows:
+            if at > seq:
+                break
+            book = books.setdefault(symbol, [0, 0, 0])
+            if side == _BUY:
+                cash -= qty * px + fee
+                book[0] += qty * MILLION
+                book[1] += qty * px + fee
+            else:
+                cash += qty * px - fee
+                left = book[0] - qty * MILLION
+                cost = _share(book[1] * qty * MILLION, book[0]) if left > 0 else book[1]
+                book[0] = left
+                book[1] -= cost
+                book[2] += qty * px - fee - cost
+    state.cash = from_micro(cash)
+    state.holdings = {
+        symbol: Holding(qty=from_micro(qty), cost=from_micro(cost), realised=from_micro(realised))
+        for symbol, (qty, cost, realised) in books.items()
+    }
+
+
+def _share(numerator: int, denominator: int) -> int:
+    """The quotient rounded half to even, as the model rounds the cost of what was sold."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
