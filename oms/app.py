@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from oms.config import Config, LoadedConfig, config_from_canonical
 from oms.engine.choosing import choose, screened, wishes_of
 from oms.engine.driver import Driver, Ending, Settings
 from oms.engine.forecast import Forecast, Sight, forecast
+from oms.engine.freshness import too_stale
 from oms.engine.restored import Unproved
 from oms.engine.selection import SelectionRules
 from oms.engine.worker import Assignment, Worker
 from oms.errors import RefusedError, UsageError
-from oms.gateways.bar_store import BarStore
+from oms.gateways.bar_store import BarStore, Kept
 from oms.gateways.calendar import ExchangeCalendar
 from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
@@ -27,6 +29,7 @@ from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.gateways.tiger import TigerBroker, TigerClient, agree, read_credentials
 from oms.gateways.yahoo import YahooMarket
 from oms.journal.connection import driver, reader_engine
 from oms.journal.inbox import Inbox
@@ -40,7 +43,7 @@ from oms.model.signal import Signals
 from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
 from oms.places import Places, bars_file, places
-from oms.ports import Broker, Clock, Market, Watcher
+from oms.ports import BarSet, Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -150,6 +153,31 @@ def yahoo_of(loaded: LoadedConfig) -> YahooMarket:
     return YahooMarket(clock, calendar, BarStore(bars_file(loaded)), base_url=market.yahoo.base_url)
 
 
+def fetch_history(
+    loaded: LoadedConfig, symbols: Sequence[str], progress: Callable[[int, int], None], deadline_s: float
+) -> tuple[BarSet, str | None]:
+    """Bring the store of bars up to date from Yahoo; and why the next selection would not act on it, or None.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    market = yahoo_of(loaded)
+    session = market.enter(None, None)
+    before = None if session is None else session.day
+    found = market.history().bars(symbols, progress, before=before, deadline_s=deadline_s)
+    return found, too_stale(found, symbols)
+
+
+def kept_history(loaded: LoadedConfig) -> tuple[date | None, Mapping[str, Kept]]:
+    """The newest session whose bars could be there, None where the calendar does not know it; and what is kept.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    sessions = yahoo_of(loaded).history().sessions()
+    return sessions[-1] if sessions else None, BarStore(bars_file(loaded)).status()
+
+
 def _simulated_symbols(loaded: LoadedConfig) -> tuple[str, ...]:
     """Those of the list, and what the paper account holds at its first start, which must have a price too."""
     chosen = loaded.config.market.simulated.symbols
@@ -165,11 +193,11 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places,
     """The broker of a configuration; one that is only watching moves nothing at a paper broker.
 
     Raises:
-        UsageError: it names one that this release does not have.
+        UsageError, RefusedError, CredentialsError, BrokerUnavailable: as :func:`tiger_of`.
     """
     broker = loaded.config.broker
-    if broker.kind != "paper":
-        raise UsageError(f"broker.kind: {broker.kind} is not supported by this release; expected paper")
+    if broker.kind == "tiger":
+        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded))
     paper = broker.paper
     return PaperBroker(
         where.paper,
@@ -188,6 +216,36 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places,
         session=market.session,
         watching=watching,
     )
+
+
+def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_run: bool = False) -> TigerBroker:
+    """The Tiger account of a configuration, logged in; with ``watching`` the caller promises to send nothing.
+
+    Raises:
+        UsageError: a dry run, or a market of the past against another gateway than one on this machine.
+        RefusedError: mode and account disagree, or real money without having been armed.
+        CredentialsError: the properties file is of no use, or the login was refused.
+        BrokerUnavailable: the gateway did not answer.
+    """
+    mode, tiger, source = loaded.config.mode, loaded.config.broker.tiger, loaded.config.market.source
+    credentials = read_credentials(loaded.resolve(tiger.properties), os.environ)
+    agree(mode, credentials.account)
+    if not watching and (dry_run or mode == "dry_run"):
+        raise UsageError("broker.kind: a dry run at tiger is not supported by this release; expected paper")
+    if not watching and mode == "live":
+        raise RefusedError("mode: live is not armed, and this release cannot arm it; nothing was sent")
+    url, timeout = tiger.server_url, tiger.timeout.total_seconds()
+    client = TigerClient(credentials, clock, server_url=url, timeout=timeout)
+    try:
+        if source in ("replay", "simulated") and not client.is_local:
+            raise UsageError(
+                f"market.source: {source} is not today's market, at which Tiger would trade; expected yahoo"
+            )
+        client.login()
+    except BaseException:
+        client.close()
+        raise
+    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats)
 
 
 def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast | None:

@@ -71,6 +71,9 @@ COMMANDS: dict[str, Entry] = {
     "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
     "db": Entry("oms.cli.settings:db", "The database of the journal: which schema it has."),
     "sim": Entry("oms.cli.simulation:sim", "The engine in hostile weather, and the points at which it can be killed."),
+    "history": Entry(
+        "oms.cli.prices:history", "The daily prices that a selection looks at: fetch them, see what is kept."
+    ),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
     "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
     "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),
