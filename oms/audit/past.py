@@ -174,7 +174,6 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
     _park(connection, state, last.cycle_id, seq)
     _book_fills(connection, state, seq)
-    state.last_selected = _selected(connection, seq)
     state.seq = seq
     return state
 
@@ -182,11 +181,6 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
 def _counted(kind: str, seq: int) -> Select[int]:
     events = tables.events
     return select(func.count()).where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
-
-
-def _selected(connection: Connection, seq: int) -> Selected | None:
-    fact = _last(connection, Selected.kind, seq)
-    return fact.event if fact is not None and isinstance(fact.event, Selected) else None
 
 
 def _of_kinds(connection: Connection, kinds: Sequence[str], seq: int) -> list[Recorded]:

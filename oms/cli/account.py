@@ -15,12 +15,20 @@ FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", 
 
 @click.command()
 @of_journal
-def positions(*, json_: bool, dry_run: bool) -> None:
+@at_time
+def positions(*, json_: bool, dry_run: bool, at: str | None) -> None:
     """Show the shares that the journal says are held, at the newest price it knows."""
     from oms.journal import views
 
     nothing: Answer = {"schema": "oms.positions/1", "positions": [], "as_of": None}
-    show(ask(options.configuration(), views.positions, nothing, dry_run=dry_run), _positions, json_=json_)
+    if at is None:
+        answer = ask(options.configuration(), views.positions, nothing, dry_run=dry_run)
+    else:
+        from oms.audit import then
+
+        asked = options.instant(at, "--at")
+        answer = ask(options.configuration(), lambda reader: then.positions_at(reader, asked), nothing, dry_run=dry_run)
+    show(answer, _positions, json_=json_)
 
 
 def _positions(answer: Answer) -> Iterator[str]:
@@ -59,8 +67,8 @@ def funds(*, json_: bool, dry_run: bool, at: str | None) -> None:
     else:
         from oms.audit import then
 
-        moment = options.instant(at, "--at")
-        answer = ask(loaded, lambda reader: then.funds_at(reader, moment, fees), nothing, dry_run=dry_run)
+        asked = options.instant(at, "--at")
+        answer = ask(loaded, lambda reader: then.funds_at(reader, asked, fees), nothing, dry_run=dry_run)
     show(answer, _funds, json_=json_)
 
 

@@ -37,6 +37,7 @@ def folded(facts: list[Recorded]) -> Iterator[AccountState]:
 
 def comparable(state: AccountState) -> dict[str, Any]:
     found = contents(state)
+    found.pop("last_selected", None)
     # Orders of earlier cycles that are closed again are kept only until the next cycle opens.
     found["parked"] = {key: order for key, order in found["parked"].items() if not order.is_closed}
     return found
