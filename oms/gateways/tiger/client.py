@@ -63,6 +63,11 @@ class TigerClient:
         self._pool = sdk.one_request_pool(ca_file)
         self.server_url, self._sdk = sdk.pinned_client(credentials, server_url, timeout, public_key)
 
+    @property
+    def is_local(self) -> bool:
+        """The gateway is on this machine: one of a test."""
+        return sdk.is_loopback(self.server_url)
+
     def login(self) -> str:
         """Ask whether the account may be used, and what it is; answers its capability, such as CASH.
 

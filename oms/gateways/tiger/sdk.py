@@ -16,15 +16,16 @@ import ipaddress
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import urllib3
 
 from oms.errors import RefusedError
 from oms.gateways.tiger.properties import Credentials
 from oms.model.foreign import printable
 from oms.model.order import OrderRequest, OrdType
+
+if TYPE_CHECKING:
+    import urllib3
 
 CONNECTIONS = 32
 """Connections kept open: a round of 24 sends, four reads, and room."""
@@ -81,6 +82,7 @@ def data_of(reply: Mapping[str, Any]) -> Any:
 
 def one_request_pool(ca_file: Path | None) -> urllib3.PoolManager:
     """Replace the SDK's pool, of which there is one in a process, by one that never sends anything twice."""
+    import urllib3
     from tigeropen.common.util import web_utils
 
     if not hasattr(web_utils, "http_pool"):
@@ -149,13 +151,14 @@ def pinned_client(
 
 def _require_safe(url: str) -> None:
     """Replies are not signed as a whole, so only TLS protects them; without it, only to this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        return
-    raise RefusedError(f"broker.tiger.server_url: {printable(url)} is neither https nor on this machine")
+    scheme = urlsplit(url).scheme
+    if scheme != "https" and not (scheme == "http" and is_loopback(url)):
+        raise RefusedError(f"broker.tiger.server_url: {printable(url)} is neither https nor on this machine")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
