@@ -14,6 +14,7 @@ from oms.cli.explaining import cycle_explain, order_explain
 from oms.cli.layout import NOTHING, count, moment, money, number, table, time_of_day
 from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
 from oms.errors import UsageError
+from oms.model.cycle import Phase
 from oms.model.detail import Outcome
 from oms.model.order import OrdStatus
 
@@ -35,6 +36,11 @@ cycle.add_command(cycle_explain)
 @click.option(
     "--outcome", metavar="OUTCOME", help="Only those that ended so: complete, partial, nothing_to_do, aborted."
 )
+@click.option(
+    "--state", metavar="PHASE", help="Only those in this phase: SELLING, SETTLING, REVALIDATING, BUYING, DONE."
+)
+@click.option("--resumed", is_flag=True, help="Only those that a second process took up.")
+@click.option("--cut", is_flag=True, help="Only those in which a buy was made smaller.")
 @click.option("--symbol", metavar="SYMBOL", help="Only those with an order for it.")
 @click.option("--since", metavar="TIME", help="Opened from then on: 2026-11-20, today, or 2h (ago).")
 @click.option("--until", metavar="TIME", help="Opened before then.")
@@ -45,6 +51,9 @@ def cycle_list(
     limit: int,
     is_open: bool,
     outcome: str | None,
+    state: str | None,
+    resumed: bool,
+    cut: bool,
     symbol: str | None,
     since: str | None,
     until: str | None,
@@ -54,6 +63,8 @@ def cycle_list(
 
     if outcome is not None and outcome not in set(Outcome):
         raise UsageError(f"--outcome {outcome!r} is no outcome; expected {', '.join(Outcome)}")
+    if state is not None and state.upper() not in set(Phase):
+        raise UsageError(f"--state {state!r} is no phase; expected {', '.join(Phase)}")
     opened = None if since is None else options.instant(since, "--since")
     before = None if until is None else options.instant(until, "--until")
     name = options.symbol(symbol)
@@ -64,6 +75,9 @@ def cycle_list(
             limit=limit,
             is_open=True if is_open else None,
             outcome=outcome,
+            phase=None if state is None else Phase(state.upper()),
+            resumed=resumed or None,
+            cut=cut or None,
             symbol=name,
             since=opened,
             until=before,

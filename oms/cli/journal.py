@@ -8,11 +8,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oms.cli import options
+from oms.cli.archive import anchor, export_, import_
 from oms.cli.history import fact_lines
 from oms.cli.layout import span
 from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
@@ -38,6 +40,10 @@ def journal() -> None:
     """Look at the facts, and verify that they are what was written."""
 
 
+for _command in (export_, import_, anchor):
+    journal.add_command(_command)
+
+
 @journal.command()
 @of_journal
 @click.option("-n", "number", type=click.IntRange(min=1), default=20, metavar="N", help="The newest N (20).")
@@ -49,6 +55,7 @@ def tail(*, json_: bool, dry_run: bool, number: int, follow: bool) -> None:
     loaded = options.configuration()
     answer = ask(loaded, lambda reader: history.journal_tail(reader, number), NOTHING, dry_run=dry_run)
     if not follow:
+        answer["schema"] = "oms.journal-tail/1"
         show(answer, _lines, json_=json_)
         return
     place = 0
@@ -81,6 +88,8 @@ def _lines(answer: Answer) -> Iterator[str]:
 @click.option("--kind", metavar="KIND", help="Only facts of this kind, such as order_filled.")
 @click.option("--rule", metavar="RULE", help="Only facts that name this rule, such as funds_fraction.")
 @click.option("--text", metavar="TEXT", help="Only facts with this text in their details.")
+@click.option("--account", metavar="ACCOUNT", help="Only facts of this account; a journal holds one.")
+@click.option("--count", "counted", is_flag=True, help="Only how many there are.")
 @click.option("--since", metavar="TIME", help="From then on: 2026-11-20, 2026-11-20T14:30:00Z, today, or 2h (ago).")
 @click.option("--until", metavar="TIME", help="Before then.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N (100 in a table).")
@@ -97,6 +106,8 @@ def query(
     kind: str | None,
     rule: str | None,
     text: str | None,
+    account: str | None,
+    counted: bool,
     since: str | None,
     until: str | None,
     limit: int | None,
@@ -114,13 +125,26 @@ def query(
         kind=_kind(kind),
         rule=rule,
         text=text,
+        account=account,
         since=None if since is None else options.instant(since, "--since"),
         until=None if until is None else options.instant(until, "--until"),
     )
-    if format_ == "table":
+    if counted:
+        _count(wanted, json_=json_, dry_run=dry_run)
+    elif format_ == "table":
         _answer(wanted, limit, json_=json_, dry_run=dry_run)
     else:
         _stream(wanted, limit, format_, dry_run=dry_run)
+
+
+def _count(wanted: EventFilter, *, json_: bool, dry_run: bool) -> None:
+    from oms.journal import history
+
+    def question(reader: Reader) -> dict[str, Any]:
+        return {"schema": "oms.journal-count/1", "count": history.journal_count(reader, wanted)}
+
+    nothing = {"schema": "oms.journal-count/1", "count": 0}
+    show(ask(options.configuration(), question, nothing, dry_run=dry_run), lambda a: [str(a["count"])], json_=json_)
 
 
 def _kind(kind: str | None) -> str | None:
@@ -182,24 +206,31 @@ def _csv(cells: list[str] | tuple[str, ...]) -> str:
     return line.getvalue()
 
 
-@journal.command()
-@of_journal
-@click.option("--full", is_flag=True, help=f"Walk every row of a journal longer than {QUICK_ROWS:,}, and every table.")
-def verify(*, json_: bool, dry_run: bool, full: bool) -> int:
-    """Check that the journal is what was written: its chain, its anchors, and the tables cast from it.
-
-    Ends with 3 at the first bad row, which is named with its remedy. A journal of more than 10,000 rows is checked in
-    its newest 10,000 unless --full is given.
-    """
-    from oms.journal import verify as verification
+def _verified(reader: Reader, *, full: bool) -> dict[str, Any]:
+    from oms.audit.checkpoint import verify_on
     from oms.journal.loading import read_head
 
-    def question(reader: Reader) -> dict[str, Any]:
-        with reader.asking("measuring the journal") as connection:
-            whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
-        return verification.verify(reader, full=whole).answer()
+    with reader.asking("measuring the journal") as connection:
+        whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
+    return verify_on(reader, datetime.now(UTC), full=whole).answer()
 
-    answer = ask(options.configuration(), question, {}, dry_run=dry_run)
+
+@journal.command()
+@of_journal
+@click.option("--full", is_flag=True, help="From the first row on, and every table.")
+@click.option("--laws", is_flag=True, help="Also the laws of the house, from the paper broker's own log.")
+def verify(*, json_: bool, dry_run: bool, full: bool, laws: bool) -> int:
+    """Check that the journal is what was written: its chain, its anchors, and the tables cast from it.
+
+    Ends with 3 at the first bad row, which is named with its remedy. A journal of more than 10,000 rows that was good
+    before is walked from there on; --full walks it all and compares every table.
+    """
+    loaded = options.configuration()
+    answer = ask(loaded, lambda reader: _verified(reader, full=full), {}, dry_run=dry_run)
+    if laws and answer.get("ok"):
+        from oms.cli.laws import judged
+
+        answer |= judged(loaded, dry_run=dry_run)
     if not answer:
         answer = {"schema": "oms.journal-verify/1", "ok": True, "rows": 0, "seq": 0, "head": None, "full": True}
         answer |= {"anchors": 0, "bad_row": None, "problem": "", "remedy": ""}
@@ -207,7 +238,7 @@ def verify(*, json_: bool, dry_run: bool, full: bool) -> int:
     if not answer["ok"] and not json_:
         row = f"row {answer['bad_row']}: " if answer["bad_row"] is not None else ""
         raise DamagedError(f"the journal is not what was written. {row}{answer['problem']}. {answer['remedy']}")
-    return EXIT_DONE if answer["ok"] else DamagedError.exit_code
+    return EXIT_DONE if answer["ok"] and not answer.get("broken_laws") else DamagedError.exit_code
 
 
 @journal.command()
@@ -229,7 +260,12 @@ def _verdict(answer: Answer) -> Iterator[str]:
     if not answer["seq"]:
         yield NOTHING_YET
     elif answer["ok"]:
-        part = "and its tables" if answer["full"] else f"of its newest {answer['rows']:,} rows; --full checks all"
+        part = "and its tables" if answer["full"] else f"of the {answer['rows']:,} rows since the last verification"
         anchors = f", {answer['anchors']} anchors match" if answer["anchors"] else ""
         took = span(answer["chain_s"] + answer["fold_s"])
         yield f"{answer['seq']:,} entries, chain {part} ok{anchors}, head {answer['head'][:12]}… ({took})"
+        if not answer["full"]:
+            yield "--full walks it from the first row on, and compares every table"
+        if "laws" in answer:
+            yield f"{answer['laws']} laws, {len(answer['broken_laws'])} of them broken"
+            yield from (f"  {each}" for each in answer["broken_laws"])

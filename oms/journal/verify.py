@@ -80,9 +80,12 @@ class _Bad(Exception):
         self.row = row
 
 
-def verify(reader: Reader, *, full: bool = True, fold: bool = True) -> Verdict:
+def verify(
+    reader: Reader, *, full: bool = True, fold: bool = True, verified: tuple[int, bytes] | None = None
+) -> Verdict:
     """Check the whole journal; without ``fold`` only its chain, and not ``full`` only the chain's last rows.
 
+    ``verified`` is a row that was good before, and its hash: with it, and not ``full``, the walk goes on from there.
     Anchors and heads are checked in every case.
 
     Raises:
@@ -93,7 +96,7 @@ def verify(reader: Reader, *, full: bool = True, fold: bool = True) -> Verdict:
     bad: _Bad | None = None
     with reader.asking("verifying the journal") as connection:
         try:
-            _check(connection, reader, found, full=full, fold=fold and full)
+            _check(connection, reader, found, None if full else verified, full=full, fold=fold and full)
         except _Bad as error:
             bad = error
     return Verdict(
@@ -123,9 +126,19 @@ class _Findings:
     fold_s: float = 0.0
 
 
-def _check(connection: Connection, reader: Reader, found: _Findings, *, full: bool, fold: bool) -> None:
+def _check(
+    connection: Connection,
+    reader: Reader,
+    found: _Findings,
+    verified: tuple[int, bytes] | None,
+    *,
+    full: bool,
+    fold: bool,
+) -> None:
     started = time.perf_counter()
-    found.start = found.seq = 0 if full else max(_last_seq(connection) - RECENT, 0)
+    if verified is not None:
+        _check_verified(connection, *verified)
+    found.start = found.seq = 0 if full else verified[0] if verified else max(_last_seq(connection) - RECENT, 0)
     walked = _walk(connection, reader.account, found.start)
     found.seq, found.head = walked.seq, walked.head
     found.chain_s = time.perf_counter() - started
@@ -156,6 +169,15 @@ def _walk(connection: Connection, account: str, start: int) -> Walk:
             raise _Bad(f"row {start} is missing", RESTORE, start)
         head = row[0]
     return walk(account, _stored(raw.execute(_ROWS, (start,)), account), start, head)
+
+
+def _check_verified(connection: Connection, seq: int, link: bytes) -> None:
+    """The row up to which all was good the last time must still be that row: its link covers all before it."""
+    row = driver(connection).execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+    if row is None:
+        raise _Bad(f"row {seq}, good at the last verification, is missing: the tail was cut off", RESTORE, seq)
+    if row[0] != link:
+        raise _Bad(f"row {seq} is not the one that was good at the last verification", RESTORE, seq)
 
 
 def _stored(rows: Iterator[Any], account: str) -> Iterator[tuple[StoredRow, bytes]]:
