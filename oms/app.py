@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oms import __version__
 from oms.config import Config, LoadedConfig, config_from_canonical
-from oms.engine.choosing import choose, screened, wishes_of
+from oms.engine.choosing import barred_symbols, choose, screened, wishes_of
 from oms.engine.driver import Driver, Ending, Settings
 from oms.engine.forecast import Forecast, Sight, forecast
 from oms.engine.freshness import too_stale
@@ -271,8 +271,9 @@ def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast
         rules = rules_of(loaded.config)
         if signals is None:
             found = screened(market, universe_of(loaded), held, selection_rules_of(loaded.config))
-            barred = {*rules.blacklist, *state.blacklist, *state.frozen}
-            signals = wishes_of(found, held, barred, selection_rules_of(loaded.config))
+            barred = barred_symbols(state, rules, clock.now())
+            previous = [screen.scores for screen in state.screens]
+            signals = wishes_of(found, held, barred, selection_rules_of(loaded.config), previous)
         sight = Sight(
             now=clock.now(),
             market_time=market.time(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from oms.engine.driver import Driver
 from oms.engine.freshness import too_stale
@@ -12,7 +13,9 @@ from oms.errors import MarketStale
 from oms.model.detail import Score
 from oms.model.event import AttentionRaised, Selected
 from oms.model.order import Side
+from oms.model.rules import Rules
 from oms.model.signal import Signals
+from oms.model.state import AccountState
 from oms.ports import Market
 
 
@@ -34,7 +37,8 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
     except MarketStale as error:
         driver.append([AttentionRaised(rule="market_stale", text=str(error))])
         raise
-    barred = {*driver.rules.blacklist, *driver.state.blacklist, *driver.state.frozen}
+    barred = barred_symbols(driver.state, driver.rules, driver.now())
+    previous = [before.scores for before in driver.state.screens]
     driver.append(
         [
             Selected(
@@ -45,7 +49,13 @@ def choose(driver: Driver, universe: Sequence[str], rules: SelectionRules, confi
             )
         ]
     )
-    return wishes_of(found, held, barred, rules)
+    return wishes_of(found, held, barred, rules, previous)
+
+
+def barred_symbols(state: AccountState, rules: Rules, now: datetime) -> frozenset[str]:
+    """Symbols of which nothing may be bought at this instant."""
+    listed = [symbol for symbol in state.blacklist if state.is_blacklisted(symbol, now)]
+    return frozenset([*rules.blacklist, *listed, *state.frozen])
 
 
 def screened(market: Market, universe: Sequence[str], held: Sequence[str], rules: SelectionRules) -> Screen:
@@ -60,9 +70,18 @@ def screened(market: Market, universe: Sequence[str], held: Sequence[str], rules
     return screen(bars, universe, rules)
 
 
-def wishes_of(found: Screen, held: Sequence[str], barred: Collection[str], rules: SelectionRules) -> Signals:
-    """The wishes of a screen, without buys of barred symbols; the next best take their places."""
-    wishes = signals(found, held, replace(rules, top=rules.top + len(barred)))
+def wishes_of(
+    found: Screen,
+    held: Sequence[str],
+    barred: Collection[str],
+    rules: SelectionRules,
+    previous: Sequence[Sequence[Score]] = (),
+) -> Signals:
+    """The wishes of a screen, without buys of barred symbols; the next best take their places.
+
+    ``previous`` are the scores of the screens before it, newest first.
+    """
+    wishes = signals(found, held, replace(rules, top=rules.top + len(barred)), previous)
     buys = [signal for signal in wishes.of(Side.BUY) if signal.symbol not in barred]
     return replace(wishes, signals=(*wishes.of(Side.SELL), *buys[: rules.top]))
 

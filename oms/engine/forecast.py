@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from oms.engine.refusals import bar
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.detail import Intent, RevalidationInputs, Validated
 from oms.model.liquidity import budget, committed_to, cost_ceiling, reserved_for, revalidate, spendable
@@ -72,7 +73,7 @@ def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> Reva
         market_time=sight.market_time,
         held=tuple(sight.positions[symbol] for symbol in sorted(bought) if symbol in sight.positions),
         committed=tuple(sorted(committed_to(state.orders).items())),
-        barred=tuple(_barred(state, sorted(bought), rules)),
+        barred=tuple((symbol, rule) for symbol in sorted(bought) if (rule := bar(state, symbol, rules, sight.now))),
         trades_today=trades,
         loss_today=ZERO if new_day else max(-state.realised_today, ZERO),
         blocked_by="halted" if state.halt is not None else None,
@@ -85,9 +86,3 @@ def _proceeds(sells: Sequence[Intent], rules: Rules) -> Decimal:
     value = sum((sell.quantity * sell.worst_px for sell in going), ZERO)
     fees = sum((cost_ceiling(sell.quantity, sell.worst_px, rules.fee_allowance) for sell in going), ZERO) - value
     return value - fees
-
-
-def _barred(state: AccountState, symbols: Sequence[str], rules: Rules) -> list[tuple[str, str]]:
-    listed = {symbol: "blacklist" for symbol in symbols if symbol in rules.blacklist or symbol in state.blacklist}
-    frozen = {symbol: "symbol_frozen" for symbol in symbols if symbol in state.frozen}
-    return sorted({**frozen, **listed}.items())

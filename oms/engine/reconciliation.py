@@ -5,7 +5,7 @@ Identity is the reserved number first, then our mark; never symbol, side, size o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ from oms.model.event import (
     OrderRejected,
     SymbolFrozen,
 )
-from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, Fill, Order, OrderPhase
+from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, CloseReason, Fill, Order, OrderPhase
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
 
@@ -44,18 +44,19 @@ def facts(state: AccountState, read: OrdersRead, *, executions: bool, known: fro
             yield from _foreign(state, report, known)
         elif _mismatch(order, report) is not None:
             yield _attention(order, "identity", _mismatch(order, report) or "")
+        elif order.cl_ord_id in found:
+            yield _attention(order, "two_orders", f"the broker shows it twice, the second time as {report.order_id}")
         else:
             found.add(order.cl_ord_id)
             yield from _own(order, report, executions, settles)
     if read.complete:
-        yield from _absent(state, found, read)
+        yield from _absent(state, found)
 
 
-def _absent(state: AccountState, found: set[str], read: OrdersRead) -> Iterator[Event]:
+def _absent(state: AccountState, found: set[str]) -> Iterator[Event]:
     """A complete read without an order in doubt is counted; it is not proof."""
     for order in state.unresolved:
-        asked_after_send = order.sent_at is None or read.asked_at >= order.sent_at
-        if order.cl_ord_id not in found and asked_after_send and not order.quarantined:
+        if order.cl_ord_id not in found and not order.quarantined:
             yield OrderNotFound(
                 cycle_id=order.cycle_id, cl_ord_id=order.cl_ord_id, symbol=order.symbol, reads=order.not_found + 1
             )
@@ -89,30 +90,61 @@ def _foreign(state: AccountState, report: BrokerOrder, known: frozenset[str]) ->
 
 
 def _own(order: Order, report: BrokerOrder, executions: bool, settles: date | None) -> Iterator[Event]:
-    key = {"cycle_id": order.cycle_id, "cl_ord_id": order.cl_ord_id, "symbol": order.symbol}
-    if report.state is BrokerState.UNKNOWN:
-        if not (order.in_doubt and order.raw_status == report.raw_status):
-            yield OrderInDoubt(
-                cycle_id=order.cycle_id,
-                cl_ord_id=order.cl_ord_id,
-                symbol=order.symbol,
-                reason=f"status {report.raw_status!r} is not known",
-                raw_status=report.raw_status,
-            )
+    fills = _new_fills(order, report, executions) if _is_sane(report) else []
+    booked = order.cum_qty + sum(fill.last_qty for fill in fills)
+    riddle = _riddle(order, report, booked)
+    if riddle is None and (order.order_id is None or order.phase is OrderPhase.AMBIGUOUS):
+        yield OrderAcknowledged(
+            cycle_id=order.cycle_id,
+            cl_ord_id=order.cl_ord_id,
+            symbol=order.symbol,
+            order_id=report.order_id,
+            adopted=True,
+        )
+    # Shares that changed hands did so whatever the status says.
+    yield from _fills(order, fills, settles)
+    if order.close_reason is CloseReason.REJECTED and report.state in (BrokerState.NEW, BrokerState.PENDING_NEW):
+        yield _attention(order, "open_after_refusal", f"the broker refused it and shows it as {report.raw_status!r}")
+    if booked >= order.order_qty or order.is_closed:
         return
-    if order.order_id is None or order.phase is OrderPhase.AMBIGUOUS:
-        yield OrderAcknowledged(**key, order_id=report.order_id, adopted=True)
-    yield from _fills(order, report, executions, settles)
-    if not order.is_closed or order.close_reason is None:
+    if riddle is None:
         yield from _closing(order, report)
+    elif not (order.in_doubt and order.raw_status == report.raw_status):
+        yield OrderInDoubt(
+            cycle_id=order.cycle_id,
+            cl_ord_id=order.cl_ord_id,
+            symbol=order.symbol,
+            reason=riddle,
+            raw_status=report.raw_status,
+        )
 
 
-def _fills(order: Order, report: BrokerOrder, executions: bool, settles: date | None) -> Iterator[Event]:
-    if report.cum_qty != report.cum_qty.to_integral_value():
-        yield _attention(order, "fraction", f"{report.cum_qty} shares filled of a whole-share order")
-        return
+def _is_sane(report: BrokerOrder) -> bool:
+    """Figures that can be reckoned with: finite, whole, not negative, and every execution at a price."""
+    figures = (report.cum_qty, report.notional, report.fees)
+    if not all(figure.is_finite() for figure in figures) or report.cum_qty < 0:
+        return False
+    priced = all(f.last_px.is_finite() and f.last_px > 0 and f.fee.is_finite() and f.last_qty > 0 for f in report.fills)
+    return priced and report.cum_qty == report.cum_qty.to_integral_value()
+
+
+def _riddle(order: Order, report: BrokerOrder, booked: int) -> str | None:
+    """Why the report cannot be understood; None when it can. What cannot be understood is no verdict."""
+    shown = f"{report.raw_status!r} with {report.cum_qty} of {order.order_qty} shares"
+    if report.state is BrokerState.UNKNOWN:
+        return f"status {report.raw_status!r} is not known"
+    if not _is_sane(report):
+        return f"its figures make no sense: {shown}, worth {report.notional}"
+    if report.state is BrokerState.FILLED and booked < order.order_qty:
+        return f"the broker calls it {shown}, {booked} of them in its executions"
+    if report.state in CLOSED_AT_BROKER and booked < report.cum_qty:
+        return f"the broker calls it {shown}, but only {booked} are in its executions"
+    return None
+
+
+def _fills(order: Order, fills: Sequence[Fill], settles: date | None) -> Iterator[Event]:
     cum_qty = order.cum_qty
-    for fill in _new_fills(order, report, executions):
+    for fill in fills:
         cum_qty += fill.last_qty
         yield OrderFilled(
             cycle_id=order.cycle_id,
@@ -128,7 +160,7 @@ def _fills(order: Order, report: BrokerOrder, executions: bool, settles: date | 
             cum_qty=cum_qty,
             late=order.is_closed,
         )
-    if cum_qty > order.order_qty:
+    if fills and cum_qty > order.order_qty:
         text = f"{cum_qty} shares filled of {order.order_qty}; the fill is kept and the symbol takes no new order"
         yield SymbolFrozen(symbol=order.symbol, reason=text)
         yield _attention(order, "overfill", text)
@@ -136,15 +168,16 @@ def _fills(order: Order, report: BrokerOrder, executions: bool, settles: date | 
 
 def _new_fills(order: Order, report: BrokerOrder, executions: bool) -> list[Fill]:
     if executions:
-        return [fill for fill in report.fills if fill.exec_id not in order.exec_ids]
+        told = {fill.exec_id: fill for fill in report.fills}
+        return [fill for exec_id, fill in told.items() if exec_id not in order.exec_ids]
     quantity = int(report.cum_qty) - order.cum_qty
-    if quantity <= 0 or report.transact_time is None:
-        return []
     # Without executions the broker's cumulative figures are a watermark: the difference is one fill at its own mean.
     value = report.notional - order.notional
+    if quantity <= 0 or value <= 0 or report.transact_time is None:
+        return []
     return [
         Fill(
-            exec_id=f"{report.order_no or report.order_id}/{report.cum_qty}",
+            exec_id=f"{report.order_no or report.order_id}/{int(report.cum_qty)}",
             last_qty=quantity,
             last_px=(value / quantity).quantize(Decimal("0.000001")),
             fee=report.fees - order.fees,
@@ -163,9 +196,6 @@ def _closing(order: Order, report: BrokerOrder) -> Iterator[Event]:
             yield OrderCanceled(**key, cum_qty=cum_qty, text=report.text)
         case BrokerState.EXPIRED:
             yield OrderExpired(**key, cum_qty=cum_qty, text=report.text)
-        case BrokerState.FILLED if cum_qty < order.order_qty:
-            text = f"the broker calls it filled with {cum_qty} of {order.order_qty} shares"
-            yield _attention(order, "filled_short", text)
         case _:
             pass
 

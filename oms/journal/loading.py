@@ -30,7 +30,7 @@ from oms.model.event import (
     Selected,
 )
 from oms.model.order import Order
-from oms.model.state import AccountState
+from oms.model.state import SCREENS_KEPT, AccountState
 
 STORED = (
     tables.events.c.seq,
@@ -154,15 +154,20 @@ def facts_of_cycle(connection: Connection, cycle_id: str) -> Iterator[Recorded]:
 
 def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | None:
     """The newest fact of a kind that is indexed by name (``tables.WATCHED_KINDS``)."""
+    return next(iter(newest_of_kind(connection, account, kind, 1)), None)
+
+
+def newest_of_kind(connection: Connection, account: str, kind: str, count: int) -> list[Recorded]:
+    """The newest facts of such a kind, newest first."""
     events = tables.events
-    row = connection.execute(
+    rows = connection.execute(
         select(*STORED)
         # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
         .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
         .order_by(events.c.seq.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else recorded(row)
+        .limit(count)
+    )
+    return [recorded(row) for row in rows]
 
 
 def _load_account(connection: Connection, state: AccountState) -> None:
@@ -271,6 +276,5 @@ def _load_lists(connection: Connection, state: AccountState) -> None:
     seen = select(tables.external_orders).where(tables.external_orders.c.account == account)
     for row in connection.execute(seen).mappings():
         state.external[row["order_id"]] = EXTERNAL.value(row)
-    selected = last_of_kind(connection, account, Selected.kind)
-    if selected is not None and isinstance(selected.event, Selected):
-        state.last_selected = selected.event
+    screens = [fact.event for fact in newest_of_kind(connection, account, Selected.kind, SCREENS_KEPT)]
+    state.screens = tuple(event for event in screens if isinstance(event, Selected))

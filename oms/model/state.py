@@ -38,6 +38,10 @@ MICRO = Decimal("0.000001")
 """Smallest amount of money that is kept."""
 
 
+SCREENS_KEPT = 2
+"""Screens before the next one that its wishes depend on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """Shares of one symbol that the journal says are held."""
@@ -95,7 +99,8 @@ class AccountState:
         self.inbox_id = 0
         """Last operator's command taken from the mailbox."""
         self.external: dict[str, ExternalOrderSeen] = {}
-        self.last_selected: Selected | None = None
+        self.screens: tuple[Selected, ...] = ()
+        """The last two screens of the universe, newest first: a share that three in a row find ineligible is sold."""
         self.attention = 0
         """Times a person was asked to look."""
 
@@ -235,7 +240,7 @@ class AccountState:
             case ExternalOrderSeen():
                 self.external[event.order_id] = event
             case Selected():
-                self.last_selected = event
+                self.screens = (event, *self.screens)[:SCREENS_KEPT]
             case AccountOpened():
                 self._open_account(event)
             case CommandAnswered():

@@ -1,0 +1,52 @@
+"""From a screen to wishes: what the journal remembers of earlier screens, and of symbols that may not be bought."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+from oms.engine.choosing import barred_symbols, wishes_of
+from oms.engine.selection import Screen, SelectionRules
+from oms.model.detail import Score
+from oms.model.event import Blacklisted, Selected, SymbolFrozen
+from oms.model.order import Side
+from oms.model.rules import Rules
+from tests.model.story import Story
+
+RULES = SelectionRules(top=10, min_score=Decimal(60), sell_below=Decimal(50), min_history=100)
+PENNY = Score(symbol="AAA", score=None, rank=None, excluded_by="price: its close of 4 is below 5")
+FINE = Score(symbol="AAA", score=Decimal(70), rank=1)
+
+
+def screen(day: int, *scores: Score) -> Selected:
+    return Selected(as_of=date(2010, 3, day), config_hash="c0", bars_hash="b0", scores=scores)
+
+
+def test_the_last_two_screens_are_kept_newest_first() -> None:
+    """Two screens before the next one are what its wishes depend on; older ones are the journal's."""
+    story = Story().tell(screen(1), screen(2), screen(3))
+    assert [kept.as_of.day for kept in story.state.screens] == [3, 2]
+
+
+def test_a_holding_is_sold_for_its_price_when_three_screens_in_a_row_say_so() -> None:
+    """One good screen among the last two keeps it; with two bad ones before, the third sells it."""
+    found = Screen(as_of=date(2010, 3, 9), bars_hash="b", scores=(PENNY,), factors={})
+    for before, sold in (((FINE, PENNY), False), ((PENNY, FINE), False), ((PENNY, PENNY), True)):
+        story = Story().tell(*(screen(day, score) for day, score in enumerate(before, 1)))
+        previous = [kept.scores for kept in story.state.screens]
+        wishes = wishes_of(found, ["AAA"], frozenset(), RULES, previous)
+        assert bool(wishes.of(Side.SELL)) is sold
+
+
+def test_a_listing_bars_for_as_long_as_it_says() -> None:
+    """Config, list and freezer bar; a listing that ran out does not."""
+    story = Story()
+    until = story.now + timedelta(seconds=60)
+    story.tell(
+        Blacklisted(symbol="AAA", reason="", author="ann", until=until),
+        Blacklisted(symbol="BBB", reason="", author="ann"),
+        SymbolFrozen(symbol="CCC", reason=""),
+    )
+    rules = Rules(blacklist=frozenset({"DDD"}))
+    assert barred_symbols(story.state, rules, until - timedelta(microseconds=1)) == {"AAA", "BBB", "CCC", "DDD"}
+    assert barred_symbols(story.state, rules, until) == {"BBB", "CCC", "DDD"}
