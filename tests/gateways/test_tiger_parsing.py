@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -276,6 +277,25 @@ class TestExecutions:
         assert (late.state, late.cum_qty, late.fills[0].last_qty) == (BrokerState.FILLED, Decimal(10), 10)
         desk.broker.orders(desk.clock.now() - timedelta(hours=1))
         assert desk.gateway.posts["order_transactions"] == 2
+        desk.close()
+
+    def test_executions_are_asked_for_together_and_within_the_limit(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        """Forty fills at once: the permits of the minute are used at once, and the rest shows as the limit allows."""
+        desk = open_desk(Path(tmp_path_factory.getbasetemp()), account=PRIME_ACCOUNT)
+        for order_no in range(1001, 1041):
+            request = replace(desk.request(1, Decimal(20)), order_no=str(order_no))
+            desk.clock.sleep(1)
+            desk.broker.place(request)
+        desk.gateway.delay = 0.05
+        since = desk.clock.now() - timedelta(hours=1)
+        shown = [sum(order.state is BrokerState.FILLED for order in desk.broker.orders(since).orders)]
+        assert 34 <= shown[0] <= 36
+        assert desk.gateway.most_at_once["order_transactions"] >= 12
+        desk.clock.sleep(20)
+        shown.append(sum(order.state is BrokerState.FILLED for order in desk.broker.orders(since).orders))
+        assert (shown[1], desk.gateway.posts["order_transactions"]) == (40, 40)
         desk.close()
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -18,10 +22,11 @@ from oms.gateways.tiger import TigerBroker
 from oms.model.signal import Signals
 from oms.places import places
 from tests.engine.house import buy, sell
-from tests.gateways.test_tiger_properties import write
+from tests.gateways.test_tiger_properties import leaks, write
 from tests.tigerd.book import PRIME_ACCOUNT, Book
 from tests.tigerd.gateway import Gateway
 
+ROOT = Path(__file__).parents[2]
 PRICES = {"AAPL": Decimal(30), "MSFT": Decimal(28)}
 
 Load = Callable[..., LoadedConfig]
@@ -133,3 +138,40 @@ def test_gateway_that_is_down(load: Load, gateway: Gateway) -> None:
     with pytest.raises(OmsError) as failure:
         wired(loaded)
     assert failure.value.exit_code == 75
+
+
+@pytest.mark.parametrize(
+    ("point", "claimed"),
+    [
+        ("send.after_call", "null"),
+        *(
+            pytest.param(point, claimed, marks=pytest.mark.nightly)
+            for point in ("send.after_call", "send.before_call:2", "send.before_outcome", "send.after_intent")
+            for claimed in ("null", "10m")
+        ),
+    ],
+)
+def test_process_killed_around_a_send(load: Load, gateway: Gateway, tmp_path: Path, point: str, claimed: str) -> None:
+    """The real program, killed with SIGKILL around a send and started again: never two orders for one wish."""
+    gateway.book.terms.refuses_repeats = claimed != "null"
+    load(refuses_repeats=claimed)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text() + "in_doubt: {reads: 1, window: 1s}\n")
+    wishes = tmp_path / "signals.csv"
+    wishes.write_text("side,symbol,quantity\nsell,AAPL,40\nbuy,MSFT,10\n")
+    first = _program(config, "run", "--signals", str(wishes), OMS_CRASH_AT=point)
+    assert first.returncode == -signal.SIGKILL
+    second = _program(config, "resume")
+    assert second.returncode in (0, 7), second.stderr
+    assert set(gateway.book.accepted().values()) <= {1}
+    assert len({order.order_id for order in gateway.book.orders}) == len(gateway.book.orders) <= 2
+    assert (len(gateway.book.orders) == 2) == (second.returncode == 0)
+    assert leaks(first.stdout + first.stderr + second.stdout + second.stderr) == []
+
+
+def _program(config: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "cli.py"), "--config", str(config), *words]
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("TIGEROPEN_", "OMS_"))}
+    return subprocess.run(
+        command, env={**own, "OMS_NO_SETUP": "1", **env}, capture_output=True, text=True, timeout=60, check=False
+    )

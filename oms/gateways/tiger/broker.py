@@ -23,7 +23,7 @@ from oms.gateways.tiger.figures import (
     steps_of,
 )
 from oms.gateways.tiger.properties import AccountKind
-from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, reserved_number
+from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, quantity, reserved_number
 from oms.model.account import Funds, Position, Quote
 from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, OrderRequest
 from oms.ports import Broker, Capabilities, Clock, OrdersRead
@@ -39,8 +39,8 @@ LOOKUP_SPAN = timedelta(days=2)
 LOOKUP_AGE_S = 0.5
 """A search by number is good for the next one if it began so many seconds ago: a sweep over many costs one reading."""
 MOST_NUMBERS = 1000
-RESERVE_AT_ONCE = 24
-"""Order numbers are handed out one to a call, so many calls at a time."""
+CALLS_AT_ONCE = 24
+"""Order numbers are handed out, and executions shown, one to a call: so many calls at a time."""
 SYMBOLS_AT_ONCE = 50
 """Symbols in one request for quotes."""
 MARKET_STATE_AGE_S = 30.0
@@ -71,8 +71,8 @@ class TigerBroker(Broker):
         """The last quotes were delayed ones, for the account has no permission for real-time quotes."""
         self._client = client
         self._clock = clock
-        self._executions = Executions(client.read)
-        self._hands = ThreadHands(RESERVE_AT_ONCE)
+        self._hands = ThreadHands(CALLS_AT_ONCE)
+        self._executions = Executions(client.read, self._hands)
         self._lock = threading.Lock()
         self._steps: dict[str, Steps] = {}
         self._lookup: tuple[float, dict[str, BrokerOrder]] | None = None
@@ -122,7 +122,7 @@ class TigerBroker(Broker):
     def orders(self, since: datetime) -> OrdersRead:
         """Every order made at or after ``since``: all pages, all states."""
         asked_at = self._clock.now()
-        reports = tuple(self._report(item) for item in self._items("orders", since, asked_at))
+        reports = tuple(self._reports(self._items("orders", since, asked_at)))
         return OrdersRead(orders=reports, complete=True, asked_at=asked_at)
 
     def order(self, order_no: str) -> BrokerOrder | None:
@@ -148,8 +148,7 @@ class TigerBroker(Broker):
         """The list of open orders, then that of all, whose word counts where both have one."""
         now = self._clock.now()
         for method in ("active_orders", "orders"):
-            for item in self._items(method, now - LOOKUP_SPAN, now):
-                yield self._report(item)
+            yield from self._reports(self._items(method, now - LOOKUP_SPAN, now))
 
     def _items(self, method: str, since: datetime, now: datetime) -> list[Item]:
         """All pages of a list of orders, US stocks only, oldest first.
@@ -176,18 +175,21 @@ class TigerBroker(Broker):
             tokens.append(following)
         raise BrokerUnavailable(f"tiger {method}: the pages do not end")
 
-    def _report(self, item: Item) -> BrokerOrder:
-        """The order as it stands; with executions, no further than they go.
+    def _reports(self, items: list[Item]) -> Iterator[BrokerOrder]:
+        if not self.capabilities.reports_executions:
+            yield from map(order_of, items)
+            return
+        self._executions.refresh([item for item in items if _is_ours_and_whole(item)])
+        for item in items:
+            yield self._accounted(item) if _is_ours_and_whole(item) else order_of(item)
 
-        An order whose executions have not caught up with its quantity is shown as it was before: open, with the shares
-        that are accounted for. So it is never closed without its last fill.
+    def _accounted(self, item: Item) -> BrokerOrder:
+        """The order as far as its executions go.
+
+        One whose executions have not caught up with its quantity is shown as it was before: open, with the shares that
+        are accounted for. So it is never closed without its last fill.
         """
-        plain = order_of(item)
-        if not self.capabilities.reports_executions or plain.order_no is None:
-            return plain
-        if plain.cum_qty != plain.cum_qty.to_integral_value():
-            return plain
-        report = order_of(item, self._executions.of(item) if plain.cum_qty else ())
+        plain, report = order_of(item), order_of(item, self._executions.of(item))
         if report.cum_qty == plain.cum_qty or report.state not in CLOSED_AT_BROKER:
             return report
         return replace(report, state=BrokerState.NEW)
@@ -266,6 +268,12 @@ class TigerBroker(Broker):
     def close(self) -> None:
         self._hands.close()
         self._client.close()
+
+
+def _is_ours_and_whole(item: Item) -> bool:
+    """Whether an order has a number, and executions in whole shares, as every one of ours does."""
+    filled = quantity(item, "filledQuantity") or Decimal(0)
+    return reserved_number(item) is not None and filled == filled.to_integral_value()
 
 
 def _whole(digits: str) -> int | None:

@@ -85,8 +85,10 @@ class TigerClient:
                 return printable(str(item.get("capability")))[:LONGEST_TEXT]
         raise CredentialsError("Tiger does not list the configured account among those of this developer id")
 
-    def read(self, method: str, *, version: str | None = None, **fields: Any) -> Any:
+    def read(self, method: str, *, version: str | None = None, patience: float = READ_PATIENCE_S, **fields: Any) -> Any:
         """The data of one reading, as the SDK decoded it, tried again up to three times.
+
+        ``patience`` is how long it may wait for a permit of the rate limit, seconds.
 
         Raises:
             BrokerUnavailable: no try succeeded, or no permit was free in time.
@@ -94,7 +96,7 @@ class TigerClient:
         began = self._clock.elapsed()
         for wait in (*READ_WAITS_S[: READ_TRIES - 1], None):
             try:
-                return self._read_once(method, version, fields)
+                return self._read_once(method, version, patience, fields)
             except (ReadRefused, RateLimited):
                 raise
             except BrokerUnavailable:
@@ -103,8 +105,8 @@ class TigerClient:
                 self._clock.sleep(wait)
         raise AssertionError("the last try answers or raises")
 
-    def _read_once(self, method: str, version: str | None, fields: Mapping[str, Any]) -> Any:
-        if not self._limits.take(method, READ_PATIENCE_S):
+    def _read_once(self, method: str, version: str | None, patience: float, fields: Mapping[str, Any]) -> Any:
+        if not self._limits.take(method, patience):
             raise RateLimited(f"tiger {method}: the rate limit leaves no room")
         reply, error = self._attempt(lambda: self._sdk.execute(self._request(method, version, fields)))
         if error is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
+from functools import partial
 from typing import Any
 
 from oms.errors import BrokerUnavailable
 from oms.gateways.tiger.wire import MICRO, Item, fees_of, identity, instant, items_of, money, number, quantity, text
 from oms.model.order import Fill
+from oms.ports import Hands
 
 MOST_PAGES = 50
 """Of the executions of one order; 100 to a page."""
@@ -18,31 +21,45 @@ MOST_PAGES = 50
 class Executions:
     """What was executed of each order, whole shares only; safe between threads."""
 
-    def __init__(self, read: Callable[..., Any]) -> None:
+    def __init__(self, read: Callable[..., Any], hands: Hands) -> None:
         self._read = read
+        self._hands = hands
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Fill, ...]] = {}
 
+    def refresh(self, items: Sequence[Item]) -> None:
+        """Ask for the executions of every order that has more than are known, all at once.
+
+        One that cannot be read now, or has no permit of the rate limit left, is asked for at the next reading.
+        """
+        behind = [identity(item) for item in items if _shares(self._of(identity(item))) != _filled(item)]
+        handles = [self._hands.start(partial(self._learn, order_id)) for order_id in behind]
+        for handle in handles:
+            while not handle.done():
+                self._hands.wait([handle], 1.0)
+
     def of(self, item: Item) -> tuple[Fill, ...]:
-        """The executions of an order, oldest first; they may lag behind what the order itself says.
+        """The executions of an order as far as they are known, oldest first.
 
         Fees come with the order, not with its executions, so each carries its part by quantity and the last the rest.
         """
-        order_id = identity(item)
-        filled = quantity(item, "filledQuantity") or Decimal(0)
+        return _with_fees(self._of(identity(item)), fees_of(item), _filled(item))
+
+    def _of(self, order_id: str) -> tuple[Fill, ...]:
         with self._lock:
-            known = self._known.get(order_id, ())
-        if _shares(known) != filled:
-            known = self._ask(order_id)
+            return self._known.get(order_id, ())
+
+    def _learn(self, order_id: str) -> None:
+        with contextlib.suppress(BrokerUnavailable):
+            fills = self._ask(order_id)
             with self._lock:
-                self._known[order_id] = known
-        return _with_fees(known, fees_of(item), filled)
+                self._known[order_id] = fills
 
     def _ask(self, order_id: str) -> tuple[Fill, ...]:
         found: dict[str, Fill] = {}
         token: str | None = None
         for _ in range(MOST_PAGES):
-            data = self._read("order_transactions", order_id=int(order_id), limit=100, page_token=token)
+            data = self._read("order_transactions", order_id=int(order_id), limit=100, page_token=token, patience=0.0)
             for item in items_of(data, "order_transactions"):
                 fill = _fill(item)
                 found[fill.exec_id] = fill
@@ -68,6 +85,10 @@ def _fill(item: Item) -> Fill:
 
 def _nameless() -> str:
     raise BrokerUnavailable("tiger: an execution without an id")
+
+
+def _filled(item: Item) -> Decimal:
+    return quantity(item, "filledQuantity") or Decimal(0)
 
 
 def _shares(fills: tuple[Fill, ...]) -> int:

@@ -15,6 +15,8 @@ SHARE = 0.60
 """Part of a limit that is used as a steady rate."""
 BURST = 0.30
 """Part of a limit that may leave at once; together with the steady rate below 1 in any rolling minute."""
+_BURSTY = frozenset({"order_transactions"})
+"""Asked for once per fill, and fills come together: for these the two parts change places."""
 
 _WRITES = frozenset({"place_order", "modify_order", "cancel_order"})
 _FAST = (
@@ -44,10 +46,11 @@ class MethodLimits:
         with self._lock:
             now = self._clock.elapsed()
             limit = per_minute(method)
-            interval = 60.0 / (limit * SHARE)
+            share, burst = (BURST, SHARE) if method in _BURSTY else (SHARE, BURST)
+            interval = 60.0 / (limit * share)
             bucket = "writes" if self._is_paper and method in _WRITES else method
             empty_at = max(self._empty_at.get(bucket, now), now)
-            wait = empty_at - now - interval * (limit * BURST - 1)
+            wait = empty_at - now - interval * (limit * burst - 1)
             if wait > patience:
                 return False
             self._empty_at[bucket] = empty_at + interval
