@@ -221,6 +221,7 @@ class TestLists:
         assert desk.gateway.posts["orders"] == 4
         asked = json.loads(desk.gateway.requests[-1]["biz_content"])
         assert asked["start_date"] < asked["end_date"]
+        assert (asked["sec_type"], asked["limit"], asked["page_token"]) == ("STK", 300, "page-6")
 
     def test_pages_in_a_circle_are_no_list(self, desk: Desk) -> None:
         """A token that comes back ends the reading; nothing is concluded from it."""
@@ -392,6 +393,12 @@ class TestQuotes:
         desk.book.terms.real_time_quotes = False
         assert desk.broker.quotes(["AAA"])["AAA"].at == desk.clock.now() - timedelta(minutes=15)
         assert desk.broker.quotes_are_delayed
+
+    def test_question_for_quotes_names_no_account(self, desk: Desk) -> None:
+        """Quotes belong to the developer id; neither account nor secret key travels with them."""
+        desk.broker.quotes(["AAA"])
+        asked = json.loads(desk.gateway.requests[-1]["biz_content"])
+        assert asked == {"lang": "en_US", "symbols": ["AAA"]}
 
     @pytest.mark.parametrize(
         "changes", [{"status": "HALTED"}, {"latestPrice": 0.0}, {"latestPrice": None}, {"latestTime": None}]

@@ -419,6 +419,8 @@ class Book:
 
     def _do_accounts(self, biz: dict[str, Any]) -> Any:
         kind = "PAPER" if len(self.account) == 17 else "STANDARD"
+        if biz.get("account") and kind == "PAPER":
+            raise ApiError(1010, "this question takes no paper account")
         profile = {"account": self.account, "capability": "CASH", "status": "Funded", "accountType": kind}
         return {"items": [profile]}
 

@@ -26,6 +26,8 @@ SEND_PATIENCE_S = 2.0
 """How long a send may wait for one; then it is not sent and may be tried again under the same number."""
 LONGEST_TEXT = 200
 """Of a foreign message so many characters are kept."""
+WITHOUT_ACCOUNT = frozenset({"accounts", "market_state", "quote_real_time", "quote_delay"})
+"""Questions that are not about one account; that for the list of accounts takes no paper account (Tiger's page on it)."""
 LOGIN_REFUSED = frozenset({4, 1000, 2400, 40013})
 """Codes that at the login mean: wrong id, key, token or permission (Tiger's page on error codes)."""
 
@@ -127,8 +129,8 @@ class TigerClient:
         return LoginRefused(text) if code in LOGIN_REFUSED else ReadRefused(text)
 
     def _request(self, method: str, version: str | None, fields: Mapping[str, Any]) -> Any:
-        common = {"account": self.account, "secret_key": self._secret_key, "lang": "en_US"}
-        return sdk.request(method, version, {**common, **fields})
+        own = {} if method in WITHOUT_ACCOUNT else {"account": self.account, "secret_key": self._secret_key}
+        return sdk.request(method, version, {"lang": "en_US", **own, **fields})
 
     def place(self, request: OrderRequest, order_no: int, price: float | None) -> int:
         """Send one order, with exactly one request; answers the broker's id.
