@@ -9,7 +9,8 @@ from datetime import date
 from oms.engine.driver import Driver, Ending
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.engine.restored import Unproved
-from oms.errors import EXIT_DONE
+from oms.errors import EXIT_DONE, TryAgainError
+from oms.model.event import AttentionRaised
 from oms.model.rules import Rules
 from oms.model.signal import Signals
 
@@ -99,7 +100,7 @@ class Worker:
         """One new cycle from its signals to DONE; None where the next may follow."""
         driver = self._driver
         if not driver.enter_session(self._last_day()):
-            return Ending(exit_code=EXIT_DONE, why="no trading day is left in the data")
+            return self._no_session()
         signal = driver.stop_signal()
         if signal is not None:
             return Ending(exit_code=signal, why="stopped between two cycles")
@@ -124,6 +125,16 @@ class Worker:
         ending = driver.run()
         self.cycles += driver.state.open_cycle is None
         return None if ending.exit_code == EXIT_DONE else ending
+
+    def _no_session(self) -> Ending:
+        """The data have ended, or the source knows no next session, which a person must hear of."""
+        driver = self._driver
+        notice = driver.market.notice()
+        if notice is None:
+            return Ending(exit_code=EXIT_DONE, why="no trading day is left in the data")
+        if driver.state.seq:  # a new journal begins with what the account held
+            driver.append([AttentionRaised(rule="calendar_unknown", text=notice)])
+        return Ending(exit_code=TryAgainError.exit_code, why=notice)
 
     def _last_word(self, ending: Ending) -> Ending:
         """A process that ends well with an order in quarantine says so with its exit code."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,19 @@ from click.testing import CliRunner, Result
 from oms import cli
 from oms.cli import prices
 from oms.errors import StorageError
+from oms.gateways.yahoo.pace import Pace
 from tests.yahood import server as yahood
 from tests.yahood.house import TOLERATED, days_to, forget_yahoo
 from tests.yahood.server import Yahood
 
 pytestmark = TOLERATED
 SYMBOLS = ("GE", "OXY", "XOM")
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This Yahoo minds no haste."""
+    monkeypatch.setattr("oms.gateways.yahoo.market.Pace", partial(Pace, rate=1_000.0))
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from oms.ports import BarSet, Clock, Market
 
 QUOTES_DEADLINE_S = 20.0
 """Longest wait for the prices of one look."""
-QUOTE_KEPT_S = 5.0
-"""A price is asked for again after this; a look at the account asks several times a second."""
+QUOTE_KEPT_S = 15.0
+"""A price is asked for again after this: a look at the account asks several times a second, and Yahoo is asked thrice."""
 NO_QUOTE_KEPT_S = 600.0
 """That a symbol has no price is believed for so long: asking for it costs six requests."""
 
@@ -111,7 +111,7 @@ class YahooMarket(Market):
             return self._history
 
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
-        """The newest price of each symbol, at most five seconds after Yahoo gave it.
+        """The newest price of each symbol, at most fifteen seconds after Yahoo gave it.
 
         Raises:
             BrokerUnavailable: Yahoo is left alone for a while, or no symbol that had to be asked for was answered.
