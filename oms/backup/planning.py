@@ -143,12 +143,22 @@ def make_plan(
         if folder is None:
             make_folder(where.journal.parent)
         unpacked = unfinished(folder or where.journal.parent, "journal")
-        plan.contents = read_archive(archive, unpacked)
-        if plan.contents.manifest != texts.manifest:
-            raise DamagedError(f"{archive} changed while it was read")
+        try:
+            plan.contents = read_archive(archive, unpacked)
+            _check(plan, archive, texts.manifest)
+        except BaseException:
+            unpacked.unlink(missing_ok=True)
+            raise
+    else:
+        _check(plan, archive, texts.manifest)
+    return plan
+
+
+def _check(plan: Plan, archive: Path, manifest: Manifest) -> None:
+    if plan.manifest != manifest:
+        raise DamagedError(f"{archive} changed while it was read")
     check_contents(plan.contents, archive)
     _compare(plan)
-    return plan
 
 
 def _present(path: Path, env: Mapping[str, str]) -> tuple[LoadedConfig | None, str]:
