@@ -23,8 +23,10 @@ from oms.model.event import (
     CycleAborted,
     CycleResumed,
     Event,
+    FundsObserved,
     OrderInDoubt,
 )
+from oms.model.liquidity import NotFinite, spendable
 from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Side
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
@@ -145,9 +147,19 @@ def _buying(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Deci
     last_look = _last_look(cycle, seen, rules)
     if last_look is not None:
         return last_look
-    return Decision(
-        events=(*_differences(state, cycle, seen), BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle)))
-    )
+    closed = BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle))
+    return Decision(events=(*_differences(state, cycle, seen), *_funds_left(cycle, seen, rules), closed))
+
+
+def _funds_left(cycle: Cycle, seen: Seen, rules: Rules) -> Iterator[FundsObserved]:
+    """The reading of the last look: what is left after the buys, for whoever asks until the next cycle."""
+    if seen.funds is None or seen.funds.at < cycle.phase_since:
+        return
+    try:
+        yield FundsObserved(cycle_id=cycle.cycle_id, funds=seen.funds, spendable=spendable(seen.funds, rules.funds))
+    except NotFinite:
+        # Figures that cannot be read decide nothing here; the next cycle reads its own.
+        return
 
 
 def _last_look(cycle: Cycle, seen: Seen, rules: Rules) -> Decision | None:

