@@ -97,7 +97,8 @@ def blacklist_list(*, json_: bool, dry_run: bool) -> None:
     from oms.journal import views
 
     loaded = options.configuration()
-    answer = ask(loaded, views.blacklist, {"schema": "oms.blacklist/1", "symbols": []}, dry_run=dry_run)
+    answer = ask(loaded, views.blacklist, {"symbols": []}, dry_run=dry_run)
+    answer["schema"] = "oms.blacklist-list/1"
     named = {row["symbol"] for row in answer["symbols"]}
     origin = loaded.origins["risk.blacklist"]
     configured = [

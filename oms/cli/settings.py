@@ -1,8 +1,9 @@
-"""``config check|show|history|diff|rollback`` and ``db current``: what this program goes by, and where each value came from."""
+"""``config check|show|history|diff|rollback`` and ``db current``: what this program goes by, and where it came from."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,8 +123,10 @@ def current(*, json_: bool, dry_run: bool) -> int:
 
 def _examined(url: str) -> tuple[str, str]:
     """The schema of a database that is there, and what is wrong with it."""
+    from sqlalchemy.exc import DBAPIError
+
     from oms.journal import schema
-    from oms.journal.connection import reader_engine, sqlite_file
+    from oms.journal.connection import reader_engine, sqlite_file, translate
 
     path = sqlite_file(url)
     assert path is not None
@@ -137,6 +140,8 @@ def _examined(url: str) -> tuple[str, str]:
             if state is schema.Found.EMPTY:
                 return "empty", ""
             return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()), ""
+    except (DBAPIError, sqlite3.Error) as error:
+        raise translate(error, path, "looking at its schema") from error
     finally:
         engine.dispose()
 
