@@ -81,6 +81,9 @@ def _sending(order: Order, event: OrderSending, at: datetime) -> Order:
 def _not_sent(order: Order, event: OrderNotSent, at: datetime) -> Order:
     """One attempt did not happen; an earlier doubt is never cleared by that."""
     del event, at
+    if order.phase is not OrderPhase.AMBIGUOUS:
+        # Known to the broker, or closed, in the meantime: that outweighs one attempt.
+        return order
     sends = max(order.sends - 1, 0)
     if order.in_doubt or sends:
         return replace(order, sends=sends)

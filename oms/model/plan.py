@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 
 from oms.model.account import Funds, Position, Quote
@@ -53,6 +53,7 @@ def make_plan(
     """
     sold: list[Intent] = []
     bought: list[Intent] = []
+    sides: dict[str, Side] = {}
     for signal in signals.signals:
         wishes = sold if signal.side is Side.SELL else bought
         key = cl_ord_id(account, cycle_id, signal.side, len(wishes))
@@ -60,8 +61,14 @@ def make_plan(
             intent = _sell(signal, seen, orders, rules, key, len(wishes))
         else:
             intent = _buy(signal, seen, rules, key, len(wishes))
-        if intent is not None:
-            wishes.append(intent)
+        if intent is None:
+            continue
+        earlier = sides.setdefault(signal.symbol, signal.side)
+        if intent.index and any(wish.symbol == signal.symbol for wish in wishes):
+            intent = replace(intent, rule="duplicate_symbol", reason=f"{signal.symbol} stands in the plan already")
+        elif earlier is not signal.side:
+            intent = replace(intent, rule="both_sides", reason=f"{signal.symbol} is on the other side of the plan")
+        wishes.append(intent)
     return Plan(sells=tuple(sold), buys=tuple(bought), source=signals.source)
 
 
