@@ -22,6 +22,7 @@ class Printer:
         self._streams: dict[bool, TextIO | None] = {False: sys.stdout, True: sys.stderr}
         self._waiting: queue.Queue[tuple[bool, str] | None] = queue.Queue(MOST_WAITING)
         self._lost: set[bool] = set()
+        self._ending = False
         for stream in self._streams.values():
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
@@ -44,12 +45,18 @@ class Printer:
 
     def close(self) -> None:
         """Write what waits, but wait for no reader longer than two seconds."""
+        self._ending = True
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=LAST_WORDS_S)
         self._thread.join(LAST_WORDS_S)
 
     def _write_all(self) -> None:
-        while (entry := self._waiting.get()) is not None:
+        while not (
+            self._ending and self._waiting.empty()
+        ):  # the queue may have been too full to take the end's own mark
+            entry = self._waiting.get()
+            if entry is None:
+                return
             err, text = entry
             stream = self._streams[err]
             if stream is None or err in self._lost:
@@ -77,4 +84,6 @@ def _write(stream: TextIO, text: str) -> None:
 def _silence(stream: TextIO) -> None:
     """Nobody reads this stream any more; what Python itself still flushes into it at the end must not fail."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
