@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from tests.yahood.house import AS_OF, MONDAY_NOON, SYMBOLS, TOLERATED, RealSecon
 from tests.yahood.server import Ask, Reply, Row, Share, Yahood
 
 pytestmark = TOLERATED
+ROOT = Path(__file__).parents[2]
 UNIVERSE = tuple(default_universe_text().split())
 
 
@@ -154,9 +157,9 @@ def test_the_bar_of_today_counts_from_twenty_minutes_after_the_close(
     server: Yahood, tmp_path: Path, clock: FakeClock
 ) -> None:
     """Soon after the close the newest session is yesterday's, and once the bars are ready it is today's."""
-    clock.advance(timedelta(hours=4, minutes=10))
+    clock.advance(timedelta(hours=4, minutes=15))
     assert market_at(server, tmp_path, clock).bars(["OXY"]).as_of == AS_OF
-    clock.advance(timedelta(minutes=11))
+    clock.advance(timedelta(minutes=6))
     answer = market_at(server, tmp_path, clock).bars(["OXY"])
     assert answer.as_of == answer.bars["OXY"][-1].day == date(2026, 6, 15)
 
@@ -346,6 +349,30 @@ def test_threads_end_with_their_run(server: Yahood, market: YahooMarket) -> None
     assert market._crew.hanging == 0
 
 
+def test_a_hanging_call_does_not_keep_the_process(server: Yahood, tmp_path: Path) -> None:
+    """A process whose calls to Yahoo hang ends when its work is done."""
+    server.answer = lambda _: yahood.HANGS
+    program = f"""
+import time
+from pathlib import Path
+from oms.gateways.bar_store import BarStore
+from oms.gateways.calendar import ExchangeCalendar
+from oms.gateways.system_clock import SystemClock
+from oms.gateways.yahoo import YahooMarket
+clock = SystemClock()
+store = BarStore(Path({str(tmp_path)!r}) / "bars.db")
+market = YahooMarket(clock, ExchangeCalendar("XNYS", clock), store, base_url={server.url!r}, deadline_s=0.3)
+print(market.bars(["OXY"]).problems, flush=True)
+print(time.monotonic(), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    ended = time.monotonic()
+    said, at = done.stdout.splitlines()
+    assert said == "{'OXY': 'error: Yahoo did not answer within 0.3 s'}"
+    assert ended - float(at) < 5
+    assert done.stderr == ""
+
+
 # ---- quotes ----------------------------------------------------------------------------------------------------------
 
 
@@ -391,6 +418,18 @@ def test_a_price_that_fails_is_not_replaced_by_an_old_one(
     clock.advance(timedelta(seconds=16))
     server.answer = lambda ask: yahood.MALFORMED if ask.symbol == "OXY" else None
     assert list(market.quotes(["OXY", "GE"])) == ["GE"]
+
+
+def test_callers_at_once_share_one_answer(server: Yahood, market: YahooMarket) -> None:
+    """Several threads that ask for the same price at the same time cost one request, and all get it."""
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(len(market.quotes(["OXY"])))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [1] * 6
+    assert len(server.charts) == 1
 
 
 # ---- the calendar behind it ------------------------------------------------------------------------------------------

@@ -11,19 +11,21 @@ import logging
 import math
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from oms.gateways.gates import impossible
 from oms.gateways.yahoo.pace import Pace, TimeUp
 from oms.ports import Bar
+
+T = TypeVar("T")
 
 TIMEOUT_S = 8.0
 """Longest wait for one reply, cookie calls included."""
@@ -97,30 +99,19 @@ class YahooClient:
 
     def daily(self, symbol: str, period: str, until: float) -> Daily | Failure:
         """Daily bars of Yahoo's ``symbol``; no request leaves once ``clock.elapsed()`` has reached ``until``."""
-        found = self._history(symbol, until, period=period, interval="1d")
-        return found if isinstance(found, Failure) else _daily(found[0])
+        return self._asked(until, lambda: _daily(self._history(symbol, period, "1d")[0]))
 
     def last_price(self, symbol: str, until: float) -> LastPrice | Failure:
         """The newest one-minute price of Yahoo's ``symbol``."""
-        found = self._history(symbol, until, period="1d", interval="1m")
-        if isinstance(found, Failure):
-            return found
-        frame, stated = found
-        return _stated(stated) or _newest(frame) or Failure(status=Status.MISSING, text="Yahoo shows no price of today")
+        return self._asked(until, lambda: _last_price(*self._history(symbol, "1d", "1m")))
 
-    def _history(self, symbol: str, until: float, *, period: str, interval: str) -> tuple[Any, Any] | Failure:
+    def _asked(self, until: float, ask: Callable[[], T]) -> T | Failure:
+        """What ``ask`` answers, or why it cannot."""
         from yfinance.exceptions import YFRateLimitError, YFTickerMissingError
 
         self._run.until = until
         try:
-            self._remember_zone(symbol)
-            ticker = self._yf.Ticker(symbol, session=self._session)
-            frame = ticker.history(
-                period=period, interval=interval, auto_adjust=True, actions=True, timeout=self._timeout_s
-            )
-            if frame.empty:
-                return Failure(status=Status.MISSING, text="Yahoo's answer holds no prices")
-            return frame, ticker.get_history_metadata()
+            return ask()
         except YFRateLimitError:
             return Failure(status=Status.RATE_LIMITED, text="Yahoo refused (429, too many requests)")
         except YFTickerMissingError as error:
@@ -129,6 +120,15 @@ class YahooClient:
             return Failure(status=Status.ERROR, text=str(error))
         except Exception as error:  # noqa: BLE001 - yfinance lets through whatever its parsing stumbles over
             return Failure(status=Status.ERROR, text=_sentence(error))
+
+    def _history(self, symbol: str, period: str, interval: str) -> tuple[Any, Any]:
+        """The table of prices, and what the answer's header states."""
+        self._remember_zone(symbol)
+        ticker = self._yf.Ticker(symbol, session=self._session)
+        frame = ticker.history(
+            period=period, interval=interval, auto_adjust=True, actions=True, timeout=self._timeout_s
+        )
+        return frame, ticker.get_history_metadata()
 
     def _remember_zone(self, symbol: str) -> None:
         """Spare the request by which yfinance asks for a symbol's time zone before each first one."""
@@ -162,7 +162,7 @@ def _yfinance() -> Any:
     import yfinance
 
     yfinance.config.debug.hide_exceptions = False
-    _FOLDERS.append(TemporaryDirectory(prefix="oms-yahoo-"))
+    _FOLDERS.append(TemporaryDirectory(prefix="oms-yahoo-", ignore_cleanup_errors=True))
     yfinance.set_tz_cache_location(_FOLDERS[0].name)
     # It prints to stderr what the outcome of each symbol says, and turns on the warnings of its own deprecated calls.
     logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
@@ -219,6 +219,10 @@ def _bars(frame: Any) -> Iterator[Bar]:
 def _exact(price: float) -> Decimal | None:
     """Four decimals: Yahoo's prices are single-precision numbers, widened. None where there is no finite number."""
     return Decimal(f"{price:.4f}") if math.isfinite(price) else None
+
+
+def _last_price(frame: Any, stated: Any) -> LastPrice | Failure:
+    return _stated(stated) or _newest(frame) or Failure(status=Status.MISSING, text="Yahoo shows no price of today")
 
 
 def _stated(stated: Any) -> LastPrice | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 
+from oms.errors import StorageError
 from oms.gateways.bar_store import BarStore, Kept, same_prices
 from oms.gateways.calendar import ExchangeCalendar
 from oms.gateways.gates import history_problem
@@ -119,7 +120,7 @@ class YahooHistory:
 
     def _too_soon(self, kept: Kept | None) -> str:
         """Why a symbol is left alone now; empty where it is to be asked for."""
-        if kept is None or kept.asked_at is None or kept.status in (Status.ERROR, Status.RATE_LIMITED):
+        if kept is None or kept.asked_at is None or kept.status not in (Status.MISSING, Status.STALE):
             return ""
         age = self._clock.now() - kept.asked_at
         return f"{kept.status}: {kept.detail}" if timedelta(0) <= age < ASKED_AGAIN_AFTER else ""
@@ -153,7 +154,13 @@ class YahooHistory:
         return {symbol: failure for symbol, failure in failures.items() if failure}
 
     def _fetch(self, symbol: str, kept: Kept | None, sessions: Sequence[date], until: float) -> _Fetched | Failure:
-        """The bars that the store lacks, or all of them where the new ones do not continue the old; in a thread."""
+        """The bars that the store lacks, or all of them where the new ones do not continue the old. Runs in a thread."""
+        try:
+            return self._fetched(symbol, kept, sessions, until)
+        except StorageError as error:
+            return Failure(status=Status.ERROR, text=str(error))
+
+    def _fetched(self, symbol: str, kept: Kept | None, sessions: Sequence[date], until: float) -> _Fetched | Failure:
         name = to_yahoo(symbol, self._calendar.exchange)
         if kept is not None and kept.last is not None and kept.last in sessions[-RECENT_SESSIONS:]:
             recent = self._client.daily(name, RECENT, until)

@@ -55,6 +55,10 @@ class YahooMarket(Market):
         self._calendar = calendar
         self._breaker = Breaker(clock)
         self._crew = Crew(clock)
+        self._runners = Crew(clock)
+        self._asking = threading.Lock()
+        self._attempts = 0
+        self._failure: str | None = None
         self._base_url = base_url
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
@@ -117,9 +121,15 @@ class YahooMarket(Market):
             BrokerUnavailable: Yahoo is left alone for a while, or no symbol that had to be asked for was answered.
         """
         wanted = list(dict.fromkeys(symbols))
-        behind = [symbol for symbol in wanted if self._is_behind(symbol)]
-        if behind:
-            self._ask(behind)
+        attempt = self._attempts
+        with self._asking:  # a look at the account asks several times at once, mostly for the same symbols
+            if behind := [symbol for symbol in wanted if self._is_behind(symbol)]:
+                if self._attempts != attempt and self._failure is not None:
+                    raise BrokerUnavailable(self._failure)  # it failed while this call waited for its turn
+                self._attempts += 1
+                self._failure = self._ask(behind)
+                if self._failure is not None:
+                    raise BrokerUnavailable(self._failure)
         with self._lock:
             found = {symbol: self._prices.get(symbol, (0.0, None))[1] for symbol in wanted}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
@@ -131,10 +141,11 @@ class YahooMarket(Market):
             at, quote = self._prices[symbol]
         return self._clock.elapsed() - at > (NO_QUOTE_KEPT_S if quote is None else QUOTE_KEPT_S)
 
-    def _ask(self, symbols: Sequence[str]) -> None:
+    def _ask(self, symbols: Sequence[str]) -> str | None:
+        """Fetch the prices of these symbols; why that failed for all of them, or None."""
         wait, why = self._breaker.wait()
         if wait:
-            raise BrokerUnavailable(f"{why}; it is asked again in {wait / 60:.0f} minutes")
+            return f"{why}; it is asked again in {wait / 60:.0f} minutes"
         client = self._asked()
         client.prepare()
         until = self._clock.elapsed() + min(QUOTES_DEADLINE_S, self._deadline_s)
@@ -146,7 +157,7 @@ class YahooMarket(Market):
                 self._prices.pop(symbol, None)
         failure: Failure | None = None
         answered = 0
-        with closing(self._crew.results(jobs, until)) as results:
+        with closing(self._runners.results(jobs, until)) as results:
             for symbol, outcome in results:
                 if isinstance(outcome, Failure) and outcome.status is not Status.MISSING:
                     failure = outcome
@@ -156,8 +167,9 @@ class YahooMarket(Market):
                     continue
                 answered += 1
                 self._remember(symbol, outcome)
-        if not answered:
-            raise BrokerUnavailable(f"no prices: {failure.text if failure else 'Yahoo did not answer in time'}")
+        if answered:
+            return None
+        return f"no prices: {failure.text if failure else 'Yahoo did not answer in time'}"
 
     def _remember(self, symbol: str, outcome: LastPrice | Failure) -> None:
         quote = None if isinstance(outcome, Failure) else self._quote(symbol, outcome)
