@@ -352,7 +352,7 @@ class Driver:
             crashpoints.point("reserve.before_call")
             numbers = self._call(lambda: self.broker.reserve(len(command.cl_ord_ids)))
             crashpoints.point("reserve.after_call")
-        if len(set(numbers)) != len(command.cl_ord_ids) or not all(numbers):
+        if not len(numbers) == len(set(numbers)) == len(command.cl_ord_ids) or not all(numbers):
             raise BrokerUnavailable(f"{self.broker.name} handed out unusable order numbers: {numbers!r:.200}")
         if self.journal.known_numbers(numbers):
             raise BrokerUnavailable(f"{self.broker.name} handed out an order number that was used before")

@@ -14,12 +14,19 @@ from oms.model.signal import Signals
 
 
 def open_account(driver: Driver, *, mode: str) -> None:
-    """The first row of a new chain: what the account held before this journal began. Nothing for a known account."""
+    """The first row of a new chain: what the account held before this journal began. Nothing for a known account.
+
+    Raises:
+        BrokerUnavailable: the account could not be read.
+        TryAgainError: its cash is no finite number; nothing was written.
+    """
     if driver.state.seq:
         return
     driver.look(())
     seen = driver.seen
     assert seen.funds is not None and seen.positions is not None
+    if not seen.funds.cash.is_finite():
+        raise TryAgainError(f"the journal was not begun: the broker's cash is no finite number: {seen.funds.cash}")
     driver.journal.append_barrier(
         [
             AccountOpened(
