@@ -234,8 +234,10 @@ def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_
         raise UsageError("broker.kind: a dry run at tiger is not supported by this release; expected paper")
     if not watching and mode == "live":
         raise RefusedError("mode: live is not armed, and this release cannot arm it; nothing was sent")
-    url, timeout = tiger.server_url, tiger.timeout.total_seconds()
-    client = TigerClient(credentials, clock, server_url=url, timeout=timeout)
+    timeout = tiger.timeout.total_seconds()
+    if credentials.timeout and loaded.origins.get("broker.tiger.timeout", "default") == "default":
+        timeout = credentials.timeout
+    client = TigerClient(credentials, clock, server_url=tiger.server_url, timeout=timeout)
     try:
         if source in ("replay", "simulated") and not client.is_local:
             raise UsageError(

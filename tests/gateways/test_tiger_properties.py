@@ -68,6 +68,15 @@ class TestWhereTheyAre:
             found = read_credentials(tmp_path / "none.properties", {**env, "TIGEROPEN_PRIVATE_KEY": text})
             assert found.private_key == key("client").bare(pkcs8=True)
 
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("20", 20.0), ("0", None), ("999", None), ("soon", None), ("", None)]
+    )
+    def test_time_out(self, tmp_path: Path, text: str, seconds: float | None) -> None:
+        """The SDK's time-out in whole seconds, within the bounds of our own; as in the SDK, nonsense counts as nothing."""
+        write(tmp_path, timeout=text)
+        assert read_credentials(tmp_path, {}).timeout == seconds
+        assert read_credentials(tmp_path, {"TIGEROPEN_TIMEOUT": "7"}).timeout == 7.0
+
     def test_missing_file(self, tmp_path: Path) -> None:
         """A file that is not there is named."""
         with pytest.raises(UsageError, match=r"none\.properties does not exist"):
@@ -218,7 +227,7 @@ def shown(error: BaseException) -> str:
 @pytest.fixture
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """An account with every kind of secret."""
-    desk = open_desk(Path(tmp_path_factory.getbasetemp()), secrets=CANARIES, timeout=0.2)
+    desk = open_desk(Path(tmp_path_factory.getbasetemp()), secrets=CANARIES, timeout=0.5)
     yield desk
     desk.close()
 
@@ -365,7 +374,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("method", ["place_order", "prime_assets", "market_state"])
     def test_no_minute_ever_holds_more_than_the_limit(self, method: str) -> None:
-        """However greedily they are taken, permits in any rolling minute stay below 91 % of the limit."""
+        """However greedily they are taken, permits in any rolling minute stay below 97 % of the limit."""
         clock = FakeClock()
         limits = MethodLimits(clock, is_paper=False)
         taken: list[float] = []
@@ -375,7 +384,7 @@ class TestLimits:
             else:
                 clock.sleep(0.05)
         most = max(sum(1 for at in taken if start <= at < start + 60) for start in taken)
-        assert 0.6 * per_minute(method) <= most <= 0.91 * per_minute(method)
+        assert 0.6 * per_minute(method) <= most <= 0.97 * per_minute(method)
 
     def test_waiting_for_a_permit(self) -> None:
         """Patience waits on the clock; too little of it takes nothing."""
@@ -383,9 +392,9 @@ class TestLimits:
         limits = MethodLimits(clock, is_paper=False)
         while limits.take("market_state", 0):
             pass
-        assert not limits.take("market_state", 5)
-        assert limits.take("market_state", 11)
-        assert 9 < clock.elapsed() < 11
+        assert not limits.take("market_state", 3)
+        assert limits.take("market_state", 5)
+        assert 3 < clock.elapsed() < 5
 
     def test_paper_accounts_share_one_limit_for_orders(self) -> None:
         """Placing and cancelling count together on a paper account, and apart on a real one."""

@@ -35,7 +35,7 @@ def opened(folder: Path) -> Iterator[OpenDesk]:
     desks: list[Desk] = []
 
     def make(**how: Any) -> Desk:
-        desks.append(open_desk(folder, timeout=0.3, **how))
+        desks.append(open_desk(folder, **how))
         return desks[-1]
 
     yield make
@@ -55,8 +55,8 @@ TRANSPORTS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", WIRE_FAULTS)
 def test_a_place_that_goes_wrong_leaves_once_and_is_in_doubt(opened: OpenDesk, name: str, tls: bool) -> None:
     """Whatever happens to the reply, exactly one place_order reaches the gateway, and the outcome is doubt."""
-    desk = opened(tls=tls)
     fault = WIRE_FAULTS[name]
+    desk = opened(tls=tls, timeout=fault.patience)
     request = desk.request()
     desk.gateway.fail("place_order", fault, fault, fault)
     with pytest.raises(InDoubt):
@@ -73,7 +73,7 @@ def test_a_cancel_that_goes_wrong_leaves_once_and_is_in_doubt(opened: OpenDesk, 
     """A cancel is sent once as well, though asking again would be harmless."""
     if WIRE_FAULTS[name].way in (Way.ZERO_ID, Way.TEXT_ID):
         pytest.skip("the id in the answer to a cancel says nothing")
-    desk = opened(tls=tls)
+    desk = opened(tls=tls, timeout=WIRE_FAULTS[name].patience)
     request = desk.request()
     order_id = desk.broker.place(request)
     desk.gateway.fail("cancel_order", *[WIRE_FAULTS[name]] * 3)
@@ -92,6 +92,16 @@ def test_a_fault_after_a_reused_connection_is_no_reason_to_send_again(opened: Op
         desk.broker.place(desk.request())
     assert desk.gateway.posts["place_order"] == 2
     assert set(desk.book.accepted().values()) == {1}
+
+
+@TRANSPORTS
+def test_connection_that_lay_idle_is_not_used_again(opened: OpenDesk, tls: bool) -> None:
+    """A connection that a firewall may have forgotten carries no order; one that was used a moment ago does."""
+    desk = opened(tls=tls)
+    for pause, connections in ((0, 1), (9, 1), (11, 2), (9, 2), (3600, 3)):
+        desk.clock.sleep(pause)
+        desk.broker.reserve(1)
+        assert desk.gateway.connections == connections
 
 
 @pytest.mark.parametrize("name", ["redirect 307", "TLS record corrupt", "plain text inside TLS"])

@@ -83,6 +83,15 @@ def test_whole_run(load: Load, gateway: Gateway) -> None:
     assert [(order.symbol, order.status) for order in gateway.book.orders] == [("AAPL", "Filled"), ("MSFT", "Filled")]
 
 
+def test_time_out_of_the_configuration_counts_more(load: Load, tmp_path: Path) -> None:
+    """The properties file's time-out holds where the configuration says nothing about it."""
+    write(tmp_path, timeout="7")
+    for given, seconds in (({}, 7), ({"timeout": "9s"}, 9)):
+        broker = wired(load(**given))
+        assert broker._client._sdk._TigerOpenClient__config.timeout == seconds
+        broker.close()
+
+
 def test_real_account_under_mode_paper(load: Load, gateway: Gateway, tmp_path: Path) -> None:
     """A real account is refused with exit code 5 before a single call."""
     write(tmp_path, account=PRIME_ACCOUNT)

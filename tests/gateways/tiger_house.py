@@ -19,9 +19,7 @@ from tests.fakes.hands import SequentialHands
 from tests.fakes.journal import MemoryJournal, MemoryMailbox
 from tests.fakes.market import FixedMarket
 from tests.tigerd.book import OPEN, PAPER_ACCOUNT
-from tests.tigerd.desk import open_desk
-
-UNSETTLED_BUYS = frozenset({"place_order"})
+from tests.tigerd.desk import TIMEOUT_S, open_desk
 
 
 class Death(BaseException):
@@ -42,6 +40,7 @@ class TigerHouse(House):
         hands: Hands | None = None,
         prices: dict[str, Decimal | str] | None = None,
         positions: dict[str, int] | None = None,
+        timeout: float = TIMEOUT_S,
     ) -> None:
         self.rules = rules or Rules()
         self.clock = clock or TickingClock()  # type: ignore[assignment]
@@ -58,7 +57,7 @@ class TigerHouse(House):
             refuses_repeats=timedelta(hours=1) if refuses_repeats else None,
             prices=self.market.prices,
             market_time=self.market.time,
-            timeout=0.2,
+            timeout=timeout,
             cash=Decimal(20_000),
             positions={"AAA": 100, "BBB": 200} if positions is None else positions,
         )

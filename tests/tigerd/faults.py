@@ -43,6 +43,11 @@ class Fault:
     accepts: bool = True
     status: int = 0
 
+    @property
+    def patience(self) -> float:
+        """The time-out of a client that is to meet it: short only where nothing else ends the waiting, seconds."""
+        return 0.5 if self.way in (Way.SILENCE, Way.DRIP) else 20.0
+
 
 WIRE_FAULTS = {
     "accepted, then FIN": Fault(Way.FIN),

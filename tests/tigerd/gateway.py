@@ -16,8 +16,10 @@ from tests.tigerd.book import ApiError, Book
 from tests.tigerd.faults import Fault, Way
 from tests.tigerd.secrets import key
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """After so many seconds a silent connection ends by itself."""
+GATHERING_S = 20.0
+"""So long calls wait for each other."""
 
 
 class Gateway:
@@ -38,6 +40,7 @@ class Gateway:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._replies: dict[str, deque[bytes]] = defaultdict(deque)
         self._at_once: Counter[str] = Counter()
+        self._gathering: dict[str, threading.Barrier] = {}
         self._late: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -61,6 +64,10 @@ class Gateway:
         """The next requests of this method are answered with these bodies, unsigned; bytes go out as they are."""
         raw = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
         self._replies[method].extend(raw)
+
+    def gather(self, method: str, count: int) -> None:
+        """From now on answer this method only when ``count`` calls of it wait at the same time; else they break off."""
+        self._gathering[method] = threading.Barrier(count, timeout=GATHERING_S)
 
     def lose_until_delivered(self) -> None:
         """The next order arrives when :meth:`deliver_late` is called; the client sees its connection closed."""
@@ -102,7 +109,7 @@ class Gateway:
                     self._open.add(connection)
             while not self._closing.is_set() and self._answer_one(connection):
                 pass
-        except (OSError, ValueError):
+        except (OSError, ValueError, threading.BrokenBarrierError):
             pass
         finally:
             with self._lock:
@@ -124,6 +131,8 @@ class Gateway:
             fault = self._faults[method].popleft() if self._faults[method] else None
             fixed = self._replies[method].popleft() if self._replies[method] else None
         try:
+            if method in self._gathering:
+                self._gathering[method].wait()
             if self.delay:
                 self._closing.wait(self.delay)
             if fixed is not None:
@@ -190,7 +199,8 @@ class Gateway:
             case Way.TLS_CORRUPT:
                 return _beneath(connection, b"\x17\x03\x03\x00\x40" + bytes(range(64)))
             case Way.TLS_PLAIN:
-                return _beneath(connection, _head(0, "400 The plain HTTP request was sent to an HTTPS port"))
+                status = "400 The plain HTTP request was sent to an HTTPS port"
+                return _beneath(connection, _head(0, status, {"Connection": "close"}))
         return _send(connection, _bodies(fault.way, good, forged))
 
     def _wait_for_the_end(self, connection: socket.socket) -> None:

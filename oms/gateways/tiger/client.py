@@ -62,7 +62,7 @@ class TigerClient:
         self._secret_key = credentials.secret_key or None
         self._clock = clock
         self._limits = MethodLimits(clock, is_paper=self.kind is AccountKind.PAPER)
-        self._pool = sdk.one_request_pool(ca_file)
+        self._pool = sdk.one_request_pool(ca_file, clock)
         self.server_url, self._sdk = sdk.pinned_client(credentials, server_url, timeout, public_key)
 
     @property

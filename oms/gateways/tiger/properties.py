@@ -64,6 +64,8 @@ class Credentials:
     license: str = ""
     server_url: str | None = None
     """Another gateway than the SDK's own, where file or environment names one."""
+    timeout: float | None = None
+    """Seconds, where file or environment says so."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -138,12 +140,18 @@ def read_credentials(path: Path, env: Mapping[str, str]) -> Credentials:
         token=value("token") or token,
         license=value("license"),
         server_url=value("server_url") or None,
+        timeout=_seconds(value("timeout")),
     )
     for name in ("tiger_id", "account"):
         if not getattr(credentials, name):
             raise CredentialsError(f"{printable(str(file))}: no {name} in it")
     kind_of(credentials.account)
     return credentials
+
+
+def _seconds(text: str) -> float | None:
+    """Whole seconds from 1 to 120, the bounds of ``broker.tiger.timeout``; anything else is as if it were not there."""
+    return float(text) if re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) and 1 <= int(text) <= 120 else None
 
 
 def _token_beside(file: Path) -> str:

@@ -23,12 +23,15 @@ from oms.errors import RefusedError
 from oms.gateways.tiger.properties import Credentials
 from oms.model.foreign import printable
 from oms.model.order import OrderRequest, OrdType
+from oms.ports import Clock
 
 if TYPE_CHECKING:
     import urllib3
 
 CONNECTIONS = 32
 """Connections kept open: a round of 24 sends, four reads, and room."""
+MOST_IDLE_S = 10.0
+"""A connection that lay idle for longer is not used again, seconds."""
 
 
 class _Fields:
@@ -80,16 +83,44 @@ def data_of(reply: Mapping[str, Any]) -> Any:
     return response.data
 
 
-def one_request_pool(ca_file: Path | None) -> urllib3.PoolManager:
-    """Replace the SDK's pool, of which there is one in a process, by one that never sends anything twice."""
+def one_request_pool(ca_file: Path | None, clock: Clock) -> urllib3.PoolManager:
+    """Replace the SDK's pool, of which there is one in a process, by one that never sends anything twice.
+
+    Nor does it use a connection that lay idle for long: a firewall may have forgotten it, or the gateway may be closing
+    it just now, and every order sent into it would be in doubt.
+    """
     import urllib3
     from tigeropen.common.util import web_utils
 
     if not hasattr(web_utils, "http_pool"):
         raise AssertionError("this tigeropen keeps its connections elsewhere: it may send an order twice")
     pool = urllib3.PoolManager(retries=False, maxsize=CONNECTIONS, ca_certs=None if ca_file is None else str(ca_file))
+    pool.pool_classes_by_scheme = {
+        "http": _never_stale(urllib3.HTTPConnectionPool, clock),
+        "https": _never_stale(urllib3.HTTPSConnectionPool, clock),
+    }
     web_utils.http_pool = pool
     return pool
+
+
+def _never_stale(kind: type[Any], clock: Clock) -> type[Any]:
+    """This kind of pool, which closes what lay idle for too long before it is used again; it then connects anew."""
+
+    class Fresh(kind):  # type: ignore[misc]  # a base class that is chosen at run time
+        """Notes when a connection is given back."""
+
+        def _put_conn(self, conn: Any) -> None:
+            if conn is not None:
+                conn.idle_since = clock.elapsed()
+            super()._put_conn(conn)
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            conn = super()._get_conn(timeout)
+            if clock.elapsed() - getattr(conn, "idle_since", clock.elapsed()) > MOST_IDLE_S:
+                conn.close()
+            return conn
+
+    return Fresh
 
 
 class _Silence(logging.Logger):
