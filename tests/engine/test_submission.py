@@ -272,7 +272,7 @@ def test_a_limit_too_far_from_the_price_of_now_is_blocked(last: str, goes: bool)
     """Twice the collar and a tick around the quote read just before the send; a price that is none lets nothing pass."""
     table = Table(reserved("S0"), Wire())
     table.quotes = {"AAA": quote("AAA", "10")}
-    table.quotes["AAA"] = quote("AAA", Decimal(last))  # type: ignore[arg-type]
+    table.quotes["AAA"] = quote("AAA", last)
     table.send("S0")
     assert table.status() is (OrdStatus.NEW if goes else OrdStatus.BLOCKED)
     assert table.story.order("S0").rule == (None if goes else "price_collar")

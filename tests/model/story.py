@@ -69,7 +69,7 @@ def funds(cash: str | int = 10_000, at: datetime = START, **other: Any) -> Funds
     return Funds(currency="USD", at=at, **figures)
 
 
-def quote(symbol: str, last: str | int, at: datetime = START, tick: str = "0.01", lot: int = 1) -> Quote:
+def quote(symbol: str, last: str | int | Decimal, at: datetime = START, tick: str = "0.01", lot: int = 1) -> Quote:
     price = Decimal(last)
     return Quote(symbol=symbol, bid=price, ask=price, last=price, at=at, tick=Decimal(tick), lot=lot)
 
