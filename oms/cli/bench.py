@@ -61,3 +61,37 @@ def cycle(*, serve: bool, json_: bool, cycles: int, sells: int, buys: int, folde
         f"  {found['barriers_per_cycle']} barriers, {found['soft_commits_per_cycle']} soft commits and "
         f"{found['events_per_cycle']} journal rows a cycle"
     )
+
+
+@bench.command()
+@options.common
+@options.as_json
+@click.option(
+    "--rows", type=click.IntRange(1000, 100_000_000), default=1_000_000, show_default=True, help="To fill with."
+)
+@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where it is made and removed.")
+@click.option("--keep", is_flag=True, help="Leave the journal there (with --folder).")
+def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
+    """Fill a journal with whole cycles, then time every question to it and its verification."""
+    from oms.bench import journal as room
+
+    if keep and folder is not None:
+        found = room.bench(Path(folder), rows)
+    else:
+        with tempfile.TemporaryDirectory(prefix="oms-bench-", dir=folder) as made:
+            found = room.bench(Path(made), rows)
+    if json_:
+        options.print_json("oms.bench.journal/1", found)
+        return
+    click.echo(
+        f"{found['rows']:,} rows, {found['cycles']:,} cycles, filled at {found['fill_rows_a_second']:,} rows a second, "
+        f"{found['bytes_a_row']} bytes a row"
+    )
+    click.echo("first page of each question, in ms: median, least, most")
+    for name, took in found["questions_ms"].items():
+        click.echo(f"  {name:<44}" + "".join(f"{each:>11,.2f}" for each in took))
+    verified = found["verify"]
+    click.echo(
+        f"verify: {verified['chain_rows_a_second']:,} rows a second along the chain, "
+        f"{verified['fold_rows_a_second']:,} folded and compared; newest 10,000 rows {verified['newest_10000_s']} s"
+    )

@@ -1,0 +1,228 @@
+"""A journal of any length, filled fast through the real codec, chain and projection, and its questions timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from oms.bench.life import Life
+from oms.journal import tables
+from oms.journal.casting import insert_sql
+from oms.journal.chain import genesis, link
+from oms.journal.codec import encode
+from oms.journal.connection import driver
+from oms.journal.opening import opened_for_writing
+from oms.journal.projection import Shadow
+from oms.journal.reader import Reader, open_reader
+from oms.journal.scalars import to_instant
+from oms.model.event import CycleOpened, Event, Recorded
+from oms.model.order import Order
+from oms.model.state import AccountState
+
+ACCOUNT = "bench"
+CYCLES_A_COMMIT = 50
+"""Cycles written in one transaction."""
+REPEATS = 7
+"""Times that each question is asked; the median counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A journal that was filled."""
+
+    path: Path
+    rows: int
+    cycles: int
+    seconds: float
+    bytes: int
+
+
+class _StillClock:
+    """Real time does not matter here; the facts carry their own."""
+
+    def now(self) -> datetime:
+        return datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
+
+    def elapsed(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        del seconds
+
+
+def fill(path: Path, rows: int) -> Filled:
+    """Make a journal of at least so many rows, whole cycles only; nothing of it is meant to survive a power cut."""
+    began = time.perf_counter()
+    state = AccountState(ACCOUNT)
+    shadow = Shadow(state)
+    closed: dict[str, Order] = {}
+    state.recall = closed.get
+    insert = insert_sql(tables.events)
+    life = Life()
+    seq, previous, cycles = 0, genesis(ACCOUNT), 0
+    with opened_for_writing(f"sqlite:///{path.as_posix()}", ACCOUNT, "paper", _StillClock(), lambda _: None) as opened:
+        raw = driver(opened)
+        raw.execute("PRAGMA synchronous = OFF")
+        raw.execute("PRAGMA wal_autocheckpoint = 2000")
+        raw.execute("PRAGMA cache_size = -200000")
+        config_hash, canonical = life.config
+        raw.execute("INSERT INTO configs VALUES (?, ?, ?)", (config_hash, canonical, to_instant(life.now)))
+        chapters: Iterator[list[Event]] = iter(life.chapters())
+        while seq < rows:
+            raw.execute("BEGIN IMMEDIATE")
+            for chapter in islice(chapters, CYCLES_A_COMMIT):
+                for event in chapter:
+                    seq += 1
+                    if isinstance(event, CycleOpened):
+                        cycles += 1
+                    fact = Recorded(seq=seq, at=life.now, event=event)
+                    parts = encode(event)
+                    state.apply(fact)
+                    shadow.note(state, fact, parts.cycle_id)
+                    cycle = state.cycle
+                    version = cycle.version if cycle is not None and parts.cycle_id == cycle.cycle_id else None
+                    stored = (
+                        *(seq, to_instant(fact.at), parts.cycle_id, version, parts.cl_ord_id, parts.symbol),
+                        *(parts.kind, parts.data),
+                    )
+                    previous = link(previous, ACCOUNT, stored)
+                    raw.execute(insert, (ACCOUNT, *stored, previous))
+                    life.pass_time()
+                shadow.write(raw, state)
+                if seq >= rows:
+                    break
+            raw.execute("DELETE FROM heads")
+            raw.execute("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (ACCOUNT, seq, previous, seq, previous))
+            raw.execute("COMMIT")
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        opened.close()
+        opened.engine.dispose()
+    return Filled(path=path, rows=seq, cycles=cycles, seconds=time.perf_counter() - began, bytes=path.stat().st_size)
+
+
+# Questions
+
+
+def questions(reader: Reader) -> dict[str, Callable[[], Any]]:
+    """Every question whose time is asked, by its name; each gives its first page."""
+    from oms.audit.then import funds_at, positions_at, status_at
+    from oms.journal import history, views
+    from oms.journal.loading import load
+    from oms.model.cycle import Phase
+    from oms.model.order import OrdStatus
+
+    newest = history.journal_tail(reader, 1)["events"][0]
+    middle = history.journal_query(reader, history.EventFilter(after=newest["seq"] // 2), limit=300, newest=False)[
+        "events"
+    ]
+    order = next(event for event in middle if event["cl_ord_id"])
+    begin = datetime.fromisoformat(middle[0]["at"])
+
+    def query(**wanted: Any) -> Callable[[], Any]:
+        return lambda: history.journal_query(reader, history.EventFilter(**wanted), limit=100)
+
+    def resumed() -> Any:
+        with reader.asking("loading") as connection:
+            return load(connection, reader.account)
+
+    return {
+        "status": lambda: views.status(reader),
+        "resume look-up (load)": resumed,
+        "funds": lambda: views.funds(reader),
+        "positions": lambda: views.positions(reader),
+        "journal tail": lambda: history.journal_tail(reader),
+        "query --cycle": query(cycle_id=order["cycle_id"]),
+        "query --order": query(cl_ord_id=order["cl_ord_id"]),
+        "query --symbol": query(symbol=order["symbol"]),
+        "query --account": query(account=reader.account),
+        "query --kind order_filled": query(kind="order_filled"),
+        "query --kind order_quarantined (rare)": query(kind="order_quarantined"),
+        "query --rule funds_fraction": query(rule="funds_fraction"),
+        "query --rule no_such_rule": query(rule="no_such_rule"),
+        "query --since --until (1 h in the middle)": query(since=begin, until=begin + timedelta(hours=1)),
+        "query --symbol --since --until": query(symbol=order["symbol"], since=begin, until=begin + timedelta(days=9)),
+        "query --text of the newest page": query(text="filled"),
+        "cycle list": lambda: history.cycle_list(reader),
+        "cycle list --state --cut": lambda: history.cycle_list(reader, phase=Phase.DONE, cut=True),
+        "cycle list --outcome partial": lambda: history.cycle_list(reader, outcome="partial"),
+        "cycle list --symbol": lambda: history.cycle_list(reader, symbol=order["symbol"]),
+        "cycle list --resumed": lambda: history.cycle_list(reader, resumed=True),
+        "cycle show": lambda: history.cycle_show(reader, order["cycle_id"]),
+        "order list": lambda: history.order_list(reader),
+        "order list --status BLOCKED": lambda: history.order_list(reader, statuses=(OrdStatus.BLOCKED,)),
+        "order list --status VOID (none)": lambda: history.order_list(reader, statuses=(OrdStatus.VOID,)),
+        "order list --unresolved": lambda: history.order_list(reader, unresolved=True),
+        "order show": lambda: history.order_show(reader, order["cl_ord_id"]),
+        "status --at (middle)": lambda: status_at(reader, begin),
+        "positions --at (middle)": lambda: positions_at(reader, begin),
+        "funds --at (middle)": lambda: funds_at(reader, begin),
+    }
+
+
+SLOW = ("query --text nowhere", "count of all", "count --kind order_filled")
+"""Questions that look at every row by their nature."""
+
+
+def slow_questions(reader: Reader) -> dict[str, Callable[[], Any]]:
+    """Questions that walk the whole journal, asked once."""
+    from oms.journal import history
+
+    wanted = history.EventFilter
+    return {
+        SLOW[0]: lambda: history.journal_query(reader, wanted(text="nowhere at all"), limit=100),
+        SLOW[1]: lambda: history.journal_count(reader),
+        SLOW[2]: lambda: history.journal_count(reader, wanted(kind="order_filled")),
+    }
+
+
+def timed(ask: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, float, float]:
+    """Median, least and most seconds of a question; the first asking warms and is not counted where there are more."""
+    seconds = []
+    for _ in range(repeats + (repeats > 1)):
+        began = time.perf_counter()
+        ask()
+        seconds.append(time.perf_counter() - began)
+    counted = seconds[1:] if repeats > 1 else seconds
+    return median(counted), min(counted), max(counted)
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Time every question to a journal, and its verification."""
+    from oms.journal.verify import verify
+
+    with closing(open_reader(f"sqlite:///{path.as_posix()}")) as reader:
+        found = {name: timed(ask) for name, ask in questions(reader).items()}
+        slow = {name: timed(ask, 1) for name, ask in slow_questions(reader).items()}
+        began = time.perf_counter()
+        recent = verify(reader, full=False)
+        recent_s = time.perf_counter() - began
+        verdict = verify(reader)
+    return {
+        "questions_ms": {name: [round(s * 1000, 2) for s in took] for name, took in {**found, **slow}.items()},
+        "verify": {
+            "ok": verdict.ok and recent.ok,
+            "rows": verdict.rows,
+            "chain_rows_a_second": round(verdict.rows / verdict.chain_s),
+            "fold_rows_a_second": round(verdict.rows / verdict.fold_s),
+            "newest_10000_s": round(recent_s, 3),
+        },
+    }
+
+
+def bench(folder: Path, rows: int) -> dict[str, Any]:
+    """Fill a journal and measure it."""
+    made = fill(folder / "bench.db", rows)
+    return {
+        "rows": made.rows,
+        "cycles": made.cycles,
+        "fill_rows_a_second": round(made.rows / made.seconds),
+        "bytes_a_row": round(made.bytes / made.rows, 1),
+        **measure(made.path),
+    }
