@@ -25,6 +25,7 @@ from oms.model.event import (
     Event,
     FundsObserved,
     OrderInDoubt,
+    OrderNotFound,
 )
 from oms.model.liquidity import NotFinite, spendable
 from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Side
@@ -42,7 +43,7 @@ def decide(state: AccountState, seen: Seen, rules: Rules) -> Decision:
     """The facts to journal now and the one thing to do then."""
     cycle = state.open_cycle
     if seen.read is not None:
-        return Decision(events=(*_resumption(cycle, seen), *_facts(state, seen, seen.read)))
+        return Decision(events=(*_resumption(cycle, seen), *_facts(state, seen, seen.read, rules)))
     trouble = _trouble(seen, rules)
     if trouble is not None:
         return trouble
@@ -75,8 +76,11 @@ def _trouble(seen: Seen, rules: Rules) -> Decision | None:
     return Decision(then=Wait(until=seen.retry_at, why=seen.trouble))
 
 
-def _facts(state: AccountState, seen: Seen, read: OrdersRead) -> Iterator[Event]:
-    return facts(state, read, executions=seen.capabilities.reports_executions, known=seen.known)
+def _facts(state: AccountState, seen: Seen, read: OrdersRead, rules: Rules) -> Iterator[Event]:
+    """What the reading adds; readings that miss an order are counted as far as anybody asks how many there were."""
+    for event in facts(state, read, executions=seen.capabilities.reports_executions, known=seen.known):
+        if not (isinstance(event, OrderNotFound) and event.reads > rules.doubt_reads):
+            yield event
 
 
 def _between_cycles(state: AccountState, seen: Seen) -> Decision:
@@ -181,11 +185,10 @@ def _last_look(cycle: Cycle, seen: Seen, rules: Rules) -> Decision | None:
 
 def _differences(state: AccountState, cycle: Cycle, seen: Seen) -> Iterator[AttentionRaised]:
     """Shares at the broker against shares in the journal: shown, never silently corrected."""
-    if seen.positions is None or state.unresolved:
+    if seen.positions is None:
         return
-    for symbol in sorted(
-        [*seen.positions, *(s for s, h in state.holdings.items() if h.qty and s not in seen.positions)]
-    ):
+    unsure = {order.symbol for order in state.unresolved}
+    for symbol in sorted({*seen.positions, *(s for s, h in state.holdings.items() if h.qty)} - unsure):
         there = seen.positions[symbol].qty if symbol in seen.positions else ZERO
         here = state.holdings[symbol].qty if symbol in state.holdings else ZERO
         if there != here:
