@@ -290,11 +290,23 @@ class TestReads:
         assert desk.gateway.posts["prime_assets"] == 3
 
     def test_definite_no_to_a_read_is_not_asked_again(self, desk: Desk) -> None:
-        """A refusal ends the reading at once, whatever its limits."""
-        desk.gateway.answer_with("prime_assets", {"code": 5, "message": "rate limit"})
-        with pytest.raises(BrokerUnavailable, match="rate limit"):
+        """A refusal ends the reading at once."""
+        desk.gateway.answer_with("prime_assets", {"code": 1010, "message": "bad parameter"})
+        with pytest.raises(BrokerUnavailable, match="bad parameter"):
             desk.broker.funds()
         assert desk.gateway.posts["prime_assets"] == 1
+
+    @pytest.mark.parametrize("code", [4, 5])
+    def test_rate_limit_is_not_made_worse(self, desk: Desk, code: int) -> None:
+        """Asked too often, by status or by code: no second try, and no quotes of another kind in their place."""
+        desk.broker.quotes(["AAA"])
+        desk.gateway.answer_with("quote_real_time", {"code": code, "message": "rate limit(current limiting interface)"})
+        desk.gateway.fail("prime_assets", WIRE_FAULTS["429 before acceptance"])
+        for ask in (lambda: desk.broker.quotes(["AAA"]), desk.broker.funds):
+            with pytest.raises(BrokerUnavailable):
+                ask()
+        posts = desk.gateway.posts
+        assert (posts["quote_real_time"], posts["quote_delay"], posts["prime_assets"]) == (2, 0, 1)
 
     @pytest.mark.parametrize("data", [{}, {"data": None}, {"data": 5}, {"data": {}}, {"data": {"items": None}}])
     @pytest.mark.parametrize("method", ["orders", "positions", "active_orders"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ SEND_PATIENCE_S = 2.0
 """How long a send may wait for one; then it is not sent and may be tried again under the same number."""
 LONGEST_TEXT = 200
 """Of a foreign message so many characters are kept."""
+TOO_MANY = 429
+"""HTTP status of a gateway that is asked too often."""
 WITHOUT_ACCOUNT = frozenset({"accounts", "market_state", "quote_real_time", "quote_delay"})
 """Questions that are not about one account; that for the list of accounts takes no paper account (Tiger's page on it)."""
 LOGIN_REFUSED = frozenset({4, 1000, 2400, 40013})
 """Codes that at the login mean: wrong id, key, token or permission (Tiger's page on error codes)."""
+
+_RATE = re.compile(r"\brate.?limit", re.IGNORECASE)
 
 
 class TigerClient:
@@ -112,7 +117,8 @@ class TigerClient:
             raise RateLimited(f"tiger {method}: the rate limit leaves no room")
         reply, error = self._attempt(lambda: self._sdk.execute(self._request(method, version, fields)))
         if error is not None:
-            raise BrokerUnavailable(f"tiger {method}: {outcomes.transport(error)}")
+            kind = RateLimited if getattr(error, "status", None) == TOO_MANY else BrokerUnavailable
+            raise kind(f"tiger {method}: {outcomes.transport(error)}")
         if not isinstance(reply, dict) or not _is_code(reply.get("code")):
             raise BrokerUnavailable(f"tiger {method}: a reply without a code")
         if reply["code"] != 0:
@@ -126,6 +132,10 @@ class TigerClient:
         text = f"tiger {method}: code {code}: {self.clean(str(message or 'no reason given'))}"
         if code in (1, 2):  # the server's own error or time-out: the next try may succeed
             return BrokerUnavailable(text)
+        if code == 5 or _RATE.search(
+            text
+        ):  # code 4 says "forbidden" as well as "too often", by Tiger's two pages on it
+            return RateLimited(text)
         return LoginRefused(text) if code in LOGIN_REFUSED else ReadRefused(text)
 
     def _request(self, method: str, version: str | None, fields: Mapping[str, Any]) -> Any:
@@ -184,7 +194,7 @@ class TigerClient:
 
 
 class RateLimited(BrokerUnavailable):
-    """Our own limiter had no permit in time."""
+    """Asked too often, by our own limiter or by the gateway's: asking again at once makes it worse."""
 
 
 class ReadRefused(BrokerUnavailable):
