@@ -340,6 +340,7 @@ class Engine:
         stopping: Callable[[], int | None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
         market: Market | None = None,
+        quiet: Callable[[], None] = lambda: None,
     ) -> None:
         config = loaded.config
         where = places(loaded, dry_run=dry_run)
@@ -384,6 +385,7 @@ class Engine:
             new_cycle_id=new_cycle_id,
             rules_under=self._rules_under,
             unproved=self._unproved(),
+            quiet=quiet,
         )
 
     def _refuse_unfinished(self, loaded: LoadedConfig) -> None:

@@ -15,7 +15,7 @@ from oms.backup.files import scratch, storing, sweep, sync_folder
 from oms.backup.making import SUFFIX, Made, Order, make
 from oms.backup.manifest import Manifest, is_id
 from oms.backup.soundness import check_contents
-from oms.config import LoadedConfig
+from oms.config import LoadedConfig, load_config
 from oms.errors import DamagedError, OmsError, UsageError
 
 DAILY = "daily"
@@ -161,4 +161,7 @@ def daily(loaded: LoadedConfig, env: Mapping[str, str] | None = None) -> Made | 
         found = _kept(path).manifest
         if found is not None and found.reason == DAILY and found.account == loaded.config.account:
             return None
-    return automatic(loaded, DAILY, env=env)
+    known = os.environ if env is None else env
+    # config.yaml may have been edited since the engine read it; the backup is of the file as it is.
+    now = load_config(loaded.path, known) if loaded.path is not None else loaded
+    return automatic(now, DAILY, env=known)

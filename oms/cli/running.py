@@ -15,7 +15,7 @@ from oms.cli.printer import Printer
 from oms.cli.progress import Progress
 from oms.cli.sentences import Line, still_open
 from oms.cli.stopping import Stopping
-from oms.errors import EXIT_DONE, RefusedError, UsageError
+from oms.errors import EXIT_DONE, OmsError, RefusedError, UsageError
 from oms.model.signal import Signals
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Trading:
         self._open_new = open_new
         self._only = only
         self._wishes = wishes
+        self._no_backup = ""
+        """Why today's backup could not be made, as it was said last."""
         self._printer = Printer()
         self._narrator = Narrator(share(loaded.config.execution.funds_fraction), now=_now, compact=loop)
         prefix = "DRY RUN " if self._dry_run else ""
@@ -116,6 +118,7 @@ class Trading:
                 stopping=stopping,
                 say=self._progress.note,
                 market=market,
+                quiet=self._keep_daily_backup,
             )
             try:
                 return self._watched(engine)
@@ -124,6 +127,20 @@ class Trading:
                 raise
             finally:
                 engine.close()
+
+    def _keep_daily_backup(self) -> None:
+        """Between two cycles: today's backup, where there is none yet; what keeps it from being made stops no trading."""
+        if self._dry_run:
+            return
+        from oms.backup import shelf
+
+        try:
+            shelf.daily(self._loaded)
+            self._no_backup = ""
+        except OmsError as error:
+            if str(error) != self._no_backup:
+                self._progress.note(f"today's backup was not made: {error}")
+            self._no_backup = str(error)
 
     def _signals(self) -> Callable[[], Signals] | None:
         wishes = self._wishes

@@ -41,6 +41,7 @@ class Worker:
         new_cycle_id: Callable[[], str],
         rules_under: Callable[[str], Rules | None] = lambda _: None,
         unproved: Unproved | None = None,
+        quiet: Callable[[], None] = lambda: None,
     ) -> None:
         self._driver = driver
         self._assignment = assignment
@@ -48,6 +49,8 @@ class Worker:
         self._new_cycle_id = new_cycle_id
         self._rules_under = rules_under
         self._unproved = unproved
+        self._quiet = quiet
+        """Called between two cycles, when nothing of ours is on its way."""
         self._skipped: date | None = None
         """Last day on which there was nothing to do and so no cycle."""
         self.cycles = 0
@@ -69,6 +72,7 @@ class Worker:
             if not self._assignment.loop:
                 break
             self._driver.journal.tidy()
+            self._quiet()
         return self._last_word(ending)
 
     def _last_day(self) -> date | None:

@@ -100,6 +100,23 @@ def test_wrong_names_are_wrong_commands(oms: Oms) -> None:
     assert oms("config", "diff", "ffffffff").code == 2
 
 
+def test_the_loop_makes_one_backup_a_day(oms: Oms, home: Home) -> None:
+    """run --loop leaves today's backup on the shelf, once over all its cycles; what keeps it from that stops no trading."""
+    home.config_file.write_text(TEXT + "worker: {interval: 100ms}\n")
+    ran = oms("run", "--loop")
+    assert ran.code == 0, ran.err
+    listed = oms("backups", "list", "--json").json["backups"]
+    assert [each["reason"] for each in listed] == ["daily"]
+    Path(listed[0]["path"]).unlink()
+    home.config_file.write_text(TEXT + "# password: hunter2\nworker: {interval: 100ms}\n")
+    home.journal.unlink()
+    home.journal.with_name("oms.db.anchors").unlink()
+    ran = oms("run", "--loop")
+    assert ran.code == 0, ran.err
+    assert "today's backup was not made" in ran.err
+    assert "hunter2" not in ran.err
+
+
 def test_another_account_is_refused_with_5(oms: Oms, home: Home, tmp_path: Path) -> None:
     """Unless --other-account says so."""
     stranger = Home(tmp_path / "stranger", TEXT.replace("account: paper-main", "account: other"))
