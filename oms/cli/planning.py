@@ -11,7 +11,7 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, money, number, table
-from oms.cli.reading import Answer, show
+from oms.cli.reading import Answer, ask, show
 
 
 @click.command()
@@ -26,7 +26,13 @@ def plan(*, json_: bool, signals: str | None) -> None:
     loaded = options.configuration()
     wishes = options.read_wishes(signals) if signals else None
     from oms import app
+    from oms.journal import history
 
+    started = ask(
+        loaded, lambda reader: history.cycle_list(reader, limit=1, is_open=True), {"cycles": []}, dry_run=False
+    )
+    for cycle in started["cycles"]:
+        click.echo(f"oms: {cycle['cycle_id']} is open in {cycle['phase']}; `run` finishes it first", err=True)
     show(answer_of(app.next_cycle(loaded, wishes)), _lines, json_=json_)
 
 

@@ -56,7 +56,7 @@ class Progress(Watcher):
             return
         cycle = state.open_cycle
         phase = "" if cycle is None else f"{cycle.cycle_id} {cycle.phase.value}"
-        if cycle is not None and state.halt is None:
+        if cycle is not None and not why.startswith("halted"):
             why = underway(cycle, why)[1]
         reason = (phase, re.sub(r"[\d.,]+", "#", why))
         if reason not in self._waited_for and not self._compact:
@@ -93,7 +93,7 @@ class Progress(Watcher):
         if cycle is None:
             self._live.clear()
             return
-        done, figures = underway(cycle, why)
+        done, figures = underway(cycle, why) if not why.startswith("halted") else (0.0, why)
         halted = f" · halted by {state.halt.author}" if state.halt is not None else ""
         self._live.show(f"{self._prefix}  {cycle.phase.value:<13} ", done, f"{figures}{halted}")
 

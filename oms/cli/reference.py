@@ -36,7 +36,7 @@ def reference() -> str:
 
 
 def _sections() -> Iterator[str]:
-    root = click.Context(cli.oms, info_name="oms")
+    root = click.Context(cli.oms, info_name="oms", **cli.oms.context_settings)
     for name in cli.oms.list_commands(root):
         yield from _section(root, name, cli.oms.get_command(root, name))
 

@@ -171,7 +171,12 @@ def test_on_a_terminal_a_person_is_asked(known: Path, answer: str, code: int) ->
     ours, theirs = pty.openpty()
     root = Path(__file__).parents[2]
     with subprocess.Popen(
-        [sys.executable, str(root / "cli.py"), "release"], cwd=known, stdin=theirs, stdout=theirs, stderr=theirs
+        [sys.executable, "-c", "from oms.cli import main; main()", "release"],
+        cwd=known,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
     ) as process:
         os.close(theirs)
         os.write(ours, f"{answer}\n".encode())

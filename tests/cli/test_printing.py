@@ -100,7 +100,7 @@ def watched(house: House, monkeypatch: pytest.MonkeyPatch, *, compact: bool = Fa
     listener = Listener(compact=compact)
     make = house.driver
 
-    def driver():  # type: ignore[no-untyped-def]
+    def driver():
         made = make()
         made._watcher = listener
         return made

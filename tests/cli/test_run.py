@@ -15,6 +15,7 @@ from oms.journal.store import open_journal
 from tests.cli.conftest import TINY, Oms
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = "from oms.cli import main; main()"
 PHASES = ["selection", "cycle", "SELLING", "SETTLING", "REVALIDATING", "BUYING"]
 
 
@@ -26,9 +27,9 @@ def phases(text: str) -> list[str]:
 def child(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """The program as a process of its own, to be killed."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *words],
+        [sys.executable, "-c", PROGRAM, *words],
         cwd=folder,
-        env={**os.environ, "OMS_NO_SETUP": "1", **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -266,7 +267,8 @@ def test_nobody_who_reads_is_no_reason_to_stop_trading(tiny: Path, oms: Oms, str
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's redirection")
 def test_closed_streams_are_no_reason_to_stop_trading(tiny: Path, oms: Oms) -> None:
     """Started with stdin, stdout and stderr closed, it trades all the same."""
-    command = f'exec "{sys.executable}" "{ROOT / "cli.py"}" run --signals plan.csv <&- >&- 2>&-'
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=tiny, check=False, timeout=60)
+    command = f'exec "{sys.executable}" -c "{PROGRAM}" run --signals plan.csv <&- >&- 2>&-'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tiny, env=environment, check=False, timeout=60)
     assert done.returncode == 0
     assert oms("cycle", "list", "--json").json["cycles"][0]["outcome"] == "complete"
