@@ -57,6 +57,8 @@ FETCH_LIMIT_S = 120.0
 """The same for a read of many symbols' history; a source that knows a shorter deadline keeps to its own."""
 LOOK_BACK = timedelta(minutes=10)
 """Orders are asked for from so long before the oldest one of interest: clocks differ."""
+LOOK_BACK_FOREIGN = timedelta(days=8)
+"""While a foreign order was last seen open, a whole look goes so far back: over a week with holidays."""
 STEPS_WITHOUT_TIME = 10_000
 """Decisions in a row that neither wait nor call outside; more is a bug, and stops."""
 
@@ -444,7 +446,7 @@ class Driver:
         """
         asked_at, troubled_since = self.now(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
-        orders = self._hands.start(self._orders_call())
+        orders = self._hands.start(self._orders_call(self._since_foreign()))
         positions = self._hands.start(self.broker.positions)
         funds = self._hands.start(self.broker.funds)
         quotes = self._hands.start(lambda: self.broker.quotes(symbols) if symbols else {})
@@ -460,10 +462,15 @@ class Driver:
             self.seen = replace(self.seen, quotes=quotes.result(), quotes_at=asked_at)
         self._saw_orders(replace(orders.result(), asked_at=asked_at), troubled_since)
 
-    def _orders_call(self) -> Callable[[], OrdersRead]:
-        since = self._since()
+    def _orders_call(self, at_latest: datetime | None = None) -> Callable[[], OrdersRead]:
+        since = min(self._since(), at_latest or self.seen.now)
         unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
         return lambda: self._read_orders(since, unresolved)
+
+    def _since_foreign(self) -> datetime:
+        """From so far back that a foreign order which was last seen open is seen to have ended."""
+        is_any_open = any(order.open for order in self.state.external.values())
+        return self.seen.now - (LOOK_BACK_FOREIGN if is_any_open else LOOK_BACK)
 
     def _since(self) -> datetime:
         """From before the oldest order that may still say something new."""

@@ -454,18 +454,39 @@ def test_orders_made_elsewhere_are_seen_counted_and_never_touched(build: Build) 
     assert [seen.symbol for seen in house.journal.state.external.values()] == ["EEE"]
 
 
-def stranger(house: House, symbol: str, quantity: int, price: str) -> None:
-    """Somebody else buys by hand."""
-    other = Outsider(
-        house.folder / "paper.db",
-        house.market,
-        house.clock,
-        cash=Decimal(0),
-        positions={},
-        session=house.market.session,
-    )
-    other.external_order(symbol, Side.BUY, quantity, Decimal(price))
+def test_a_foreign_order_that_ended_long_ago_is_not_deducted_for_ever(build: Build) -> None:
+    """Seen open in one cycle and cancelled by its owner hours later: the next cycle sees that, and has its money."""
+    house = build(cash=Decimal(10_000), positions={"AAA": 10})
+    house.market.enter = lambda last_day, open_day: house.market.session()  # type: ignore[method-assign]
+    order_id = stranger(house, "EEE", 100, "20")
+    house.run(buy("CCC", 10))
+    house.clock.advance(timedelta(hours=3))
+    house.reborn()
+    house.run(buy("DDD", 10))
+    house.clock.advance(timedelta(hours=3))
+    other = by_hand(house)
+    other.external_cancel(order_id)
     other.close()
+    house.reborn()
+    house.run(buy("BBB", 10))
+    reserved = [e.inputs.reserved for e in house.journal.events if isinstance(e, BuysRevalidated)]
+    assert reserved == [Decimal("2002.00"), Decimal("2002.00"), Decimal(0)]
+
+
+def by_hand(house: House) -> Outsider:
+    """The account as a person uses it."""
+    session = house.market.session
+    return Outsider(
+        house.folder / "paper.db", house.market, house.clock, cash=Decimal(0), positions={}, session=session
+    )
+
+
+def stranger(house: House, symbol: str, quantity: int, price: str) -> str:
+    """Somebody else buys by hand; answers the broker's number of the order."""
+    other = by_hand(house)
+    order_id = other.external_order(symbol, Side.BUY, quantity, Decimal(price))
+    other.close()
+    return order_id
 
 
 def test_a_manual_trade_raises_attention(build: Build) -> None:

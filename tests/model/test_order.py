@@ -36,6 +36,7 @@ LIVES: dict[str, tuple[Deed, OrdStatus]] = {
     "sending": (lambda s: s.sends("S0"), OrdStatus.SENDING),
     "not sent": (lambda s: s.sends("S0").not_sent("S0"), OrdStatus.RESERVED),
     "in doubt": (lambda s: s.sends("S0").doubts("S0"), OrdStatus.UNKNOWN),
+    "in doubt, then not sent": (lambda s: s.sends("S0").doubts("S0").not_sent("S0"), OrdStatus.UNKNOWN),
     "in quarantine": (lambda s: s.sends("S0").doubts("S0").quarantines("S0"), OrdStatus.UNKNOWN),
     "new": (lambda s: s.sends("S0").acknowledges("S0"), OrdStatus.NEW),
     "part": (lambda s: s.sends("S0").acknowledges("S0").fills("S0", 1), OrdStatus.PARTIALLY_FILLED),
