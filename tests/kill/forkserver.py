@@ -1,0 +1,90 @@
+"""Real processes without the price of their imports: a parent that has imported the program forks one for each start.
+
+Run as a program of its own, for it must have no threads. Each line of stdin is a start, as JSON; each line of stdout is
+how it ended. The child runs ``oms.cli.main`` as ``cli.py`` does, and dies by a real SIGKILL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from oms import app, cli, crashpoints
+from oms.cli import journal, options, running, status
+from oms.errors import InDoubt
+from oms.gateways.paper import PaperBroker
+from oms.model.order import OrderRequest
+
+IMPORTED = (app, journal, options, running, status)
+
+LONGEST_S = 60.0
+"""A start that runs longer hangs."""
+
+
+def lose_replies(count: int) -> None:
+    """Let the first replies of the broker be lost after it accepted."""
+    place = PaperBroker.place
+    left = [count]
+
+    def deaf(self: PaperBroker, order: OrderRequest) -> str:
+        order_id = place(self, order)
+        if left[0] > 0:
+            left[0] -= 1
+            raise InDoubt("timeout", "the reply was lost")
+        return order_id
+
+    PaperBroker.place = deaf  # type: ignore[method-assign]
+
+
+def child(start: dict[str, Any]) -> None:
+    """Be one process; does not return."""
+    os.chdir(start["folder"])
+    for handle, name in ((1, "out.txt"), (2, "err.txt")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), handle)
+    if start.get("at"):
+        crashpoints._target = (start["at"][0], start["at"][1])
+    passed: list[str] = []
+    if start.get("count"):
+        crashpoints.strike = passed.append
+    lose_replies(start.get("lost_replies", 0))
+    code: object = 1
+    try:
+        cli.main(start["arguments"])
+    except SystemExit as ended:
+        code = ended.code
+    if start.get("count"):
+        Path("passed.json").write_text(json.dumps(passed), "utf-8")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def ended(pid: int, kill_after: float) -> int:
+    """Wait for a child, killing it when its time is over; its exit code, or minus the signal that ended it."""
+    # An alarm and not a loop of looks: on two cores those would take the child's own time.
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.setitimer(signal.ITIMER_REAL, max(kill_after, 1e-6))
+    _, state = os.waitpid(pid, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return os.waitstatus_to_exitcode(state)
+
+
+def serve() -> None:
+    """Start what stdin asks for, one at a time."""
+    for line in sys.stdin:
+        start = json.loads(line)
+        began = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            child(start)
+        code = ended(pid, start.get("kill_after", LONGEST_S))
+        print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
