@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from oms import __version__, crashpoints
 from oms.app import universe_of
+from oms.backup import encryption
 from oms.backup.archive import file_member, write_archive
 from oms.backup.files import create, make_folder, storing, sweep, sync_folder, unfinished
 from oms.backup.manifest import (
@@ -53,6 +54,8 @@ class Order:
     reason: str = "manual"
     note: str = ""
     with_journal: bool = False
+    encrypt_to: tuple[str, ...] = ()
+    """Public keys that can open the archive; none leaves it plain."""
     tolerant: bool = False
     """Before a restore: a journal that cannot be read is left out and named in ``Made.problems``, not an error."""
 
@@ -93,19 +96,23 @@ def make(loaded: LoadedConfig, order: Order, env: Mapping[str, str]) -> Made:
     make_folder(folder)
     sweep([folder])
     crashpoints.point("backup.before_temp")
-    copy, temp = unfinished(folder, "journal"), unfinished(folder, "archive")
+    copy, temp, sealed = (unfinished(folder, what) for what in ("journal", "archive", "sealed"))
+    recipients = encryption.recipients_of(order.encrypt_to) if order.encrypt_to else []
     try:
         gathered = _gather(loaded, order, env, copy)
         manifest = _manifest(loaded, order, gathered, copy)
         write_archive(temp, manifest, gathered.texts, copy if manifest.with_journal else None)
+        final, written = folder / f"{manifest.id}{SUFFIX}", temp
+        if recipients:
+            encryption.seal(temp, sealed, recipients)
+            final, written = final.with_name(f"{final.name}{encryption.SUFFIX}"), sealed
         crashpoints.point("backup.before_rename")
-        final = folder / f"{manifest.id}{SUFFIX}"
         with storing(f"naming {final}"):
-            os.replace(temp, final)
+            os.replace(written, final)
         crashpoints.point("backup.before_sync")
         sync_folder(folder)
     finally:
-        for leftover in (temp, copy, copy.with_name(f"{copy.name}-journal")):
+        for leftover in (temp, sealed, copy, copy.with_name(f"{copy.name}-journal")):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
     return Made(path=final, manifest=manifest, problems=tuple(gathered.problems))

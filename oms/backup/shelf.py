@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from oms.backup import encryption
 from oms.backup.archive import read_archive, read_manifest
 from oms.backup.files import scratch, storing, sweep, sync_folder
 from oms.backup.making import SUFFIX, Made, Order, make
@@ -63,6 +64,11 @@ def every(loaded: LoadedConfig) -> list[Kept]:
     return sorted(found, key=lambda kept: (_when(kept), kept.id), reverse=True)
 
 
+def encrypted(loaded: LoadedConfig) -> list[Path]:
+    """Backups of the shelf that only a key opens; nothing is known about them but their names, and nothing removes them."""
+    return sorted(folder_of(loaded).glob(f"oms-*{SUFFIX}{encryption.SUFFIX}"), reverse=True)
+
+
 def _kept(path: Path) -> Kept:
     name = path.name.removesuffix(SUFFIX)
     try:
@@ -91,8 +97,9 @@ def find(loaded: LoadedConfig, wanted: str) -> Path:
         if not good:
             raise DamagedError(f"no backup in {folder_of(loaded)} can be believed; {shelf[0].problem}")
         return good[0].path
-    if is_id(wanted) and (path := folder_of(loaded) / f"{wanted}{SUFFIX}").exists():
-        return path
+    for ending in (SUFFIX, f"{SUFFIX}{encryption.SUFFIX}"):
+        if is_id(wanted) and (path := folder_of(loaded) / f"{wanted}{ending}").exists():
+            return path
     if Path(wanted).exists():
         return Path(wanted).absolute()
     raise UsageError(f"there is no backup {wanted}, and no such file; see `backups list`")

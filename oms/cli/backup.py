@@ -19,16 +19,27 @@ if TYPE_CHECKING:
     from oms.backup.planning import Plan
 
 
+def identity_option(command: Any) -> Any:
+    """Give a command ``--identity FILE``: the key that opens an encrypted backup."""
+    return click.option("--identity", metavar="FILE", help="The file with the key that opens an encrypted backup.")(
+        command
+    )
+
+
 @click.command()
 @options.common
 @options.as_json
 @click.option("--note", default="", metavar="TEXT", help="What this backup is for.")
 @click.option("--with-journal", is_flag=True, help="The journal's database too; the engine may run meanwhile.")
-def backup(*, json_: bool, note: str, with_journal: bool) -> None:
+@click.option(
+    "--encrypt-to", multiple=True, metavar="KEY", help="A public key (age1…, ssh-…) that can open it; repeatable."
+)
+def backup(*, json_: bool, note: str, with_journal: bool, encrypt_to: tuple[str, ...]) -> None:
     """Keep the engine's configuration in one archive: settings, universe, blacklist, halts; never a secret."""
     from oms.backup.making import Order, make
 
-    made = make(options.configuration(), Order(note=note, with_journal=with_journal), os.environ)
+    order = Order(note=note, with_journal=with_journal, encrypt_to=encrypt_to)
+    made = make(options.configuration(), order, os.environ)
     found = made.manifest
     answer = {
         "schema": "oms.backup/1",
@@ -61,10 +72,16 @@ def list_(*, json_: bool) -> None:
     """List the backups, newest first."""
     from oms.backup import shelf
 
-    found = shelf.every(options.configuration())
+    loaded = options.configuration()
+    found = shelf.every(loaded)
+    sealed = [
+        {"id": path.name.split(".tar")[0], "path": str(path), "size": path.stat().st_size}
+        for path in shelf.encrypted(loaded)
+    ]
     good = [kept.answer() for kept in found if kept.manifest is not None]
     bad = [{"id": kept.id, "problem": kept.problem} for kept in found if kept.manifest is None]
-    show({"schema": "oms.backups-list/1", "backups": good, "damaged": bad}, _listed, json_=json_)
+    answer = {"schema": "oms.backups-list/1", "backups": good, "encrypted": sealed, "damaged": bad}
+    show(answer, _listed, json_=json_)
 
 
 def _listed(answer: Answer) -> Iterator[str]:
@@ -84,6 +101,8 @@ def _listed(answer: Answer) -> Iterator[str]:
             for each in answer["backups"]
         ]
         yield from table(["id", "made", "why", "with", "row", "bytes", "note"], rows, "llllrrl")
+    for each in answer["encrypted"]:
+        yield f"encrypted: {each['id']}  {each['size']:,} bytes"
     for each in answer["damaged"]:
         yield f"damaged: {each['problem']}"
 
@@ -92,16 +111,22 @@ def _listed(answer: Answer) -> Iterator[str]:
 @options.common
 @options.as_json
 @click.argument("which", nargs=-1, metavar="[ID|FILE|latest]...")
-def verify(*, json_: bool, which: tuple[str, ...]) -> int:
+@identity_option
+def verify(*, json_: bool, which: tuple[str, ...], identity: str | None) -> int:
     """Read backups whole, each checksum and the journal's chain; without a name, all of them."""
-    from oms.backup import shelf
+    from pathlib import Path
 
+    from oms.backup import shelf
+    from oms.backup.encryption import opened
+
+    key = Path(identity) if identity else None
     loaded = options.configuration()
     paths = [shelf.find(loaded, each) for each in which] or [kept.path for kept in shelf.every(loaded)]
     checked: list[dict[str, Any]] = []
     for path in paths:
         try:
-            found = shelf.verify(path)
+            with opened(path, key) as plain:
+                found = shelf.verify(plain)
             checked.append({"id": found.id, "path": str(path), "ok": True, "problem": ""})
         except DamagedError as error:
             checked.append({"id": path.name, "path": str(path), "ok": False, "problem": str(error)})
@@ -146,18 +171,20 @@ def _pruned(answer: Answer) -> Iterator[str]:
 @click.option("--dry-run", is_flag=True, help="Show what would change and what would be lost; change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; needed where no terminal is.")
 @click.option("--other-account", is_flag=True, help="Even a backup of another account or mode.")
-def restore(*, json_: bool, which: str, dry_run: bool, yes: bool, other_account: bool) -> None:
+@identity_option
+def restore(*, json_: bool, which: str, dry_run: bool, yes: bool, other_account: bool, identity: str | None) -> None:
     """Bring a backup back, whole or not at all; what is there now becomes a backup of its own."""
     import tempfile
     from pathlib import Path
 
+    from oms.backup.encryption import opened
     from oms.backup.files import scratch
     from oms.backup.planning import make_plan
     from oms.backup.restoring import clean_up
     from oms.backup.restoring import restore as carry_out
 
-    archive = _archive(which)
     with ExitStack() as stack:
+        archive = stack.enter_context(opened(_archive(which), Path(identity) if identity else None))
         folder = stack.enter_context(scratch(Path(tempfile.gettempdir()))) if dry_run else None
         plan = make_plan(archive, options.config_file(), os.environ, other_account=other_account, folder=folder)
         stack.callback(clean_up, plan)
