@@ -319,8 +319,8 @@ _PAGE = """\
 # The journal in SQL
 
 `oms sql "select …"` asks the journal in SQLite's own language, while the engine runs or while nothing runs. It can only
-read: one statement, no ATTACH, no PRAGMA, no extension, at most 30 seconds of work (`--timeout`). Rows are streamed;
-`--format table|csv|jsonl`, or `--json` for one object.
+read: one statement, no ATTACH, no PRAGMA, no extension, no `printf` (use `round`), at most 30 seconds of work
+(`--timeout`). Rows are streamed; `--format table|csv|jsonl`, or `--json` for one object.
 
 The views below are the public schema. Their columns stay; new ones may come. The tables behind them (`oms sql` can read
 them too) may change with any release. The views are made on the connection of the command, so no other program sees them
