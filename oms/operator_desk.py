@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import getpass
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
 
 from oms.config import LoadedConfig
-from oms.errors import DamagedError, LeaseHeldError, UsageError
+from oms.errors import LeaseHeldError, RefusedError, TryAgainError, UsageError
 from oms.journal.inbox import Inbox
 from oms.places import Places, places
 
@@ -67,15 +69,18 @@ def give(
         StorageError, DamagedError, RefusedError: as for a start of the engine.
     """
     where = places(loaded, dry_run=dry_run)
+    has_facts = _look_first(loaded, where, dry_run=dry_run)
     with closing(Inbox(where.inbox)) as inbox:
         inbox_id = inbox.post(author(), command, arguments)
-        if not _has_facts(where.journal):
-            return Reply(
-                inbox_id=inbox_id, answer=None, by_engine=False, why="nothing has run yet; the first run obeys it"
-            )
+        if not has_facts:
+            why = "nothing has run yet; the first run obeys it"
+            return Reply(inbox_id=inbox_id, answer=None, by_engine=False, why=why)
         began = time.monotonic()
         while True:
-            held = _journal_it(loaded, where, inbox, dry_run=dry_run, say=say)
+            try:
+                held = _journal_it(loaded, where, inbox, dry_run=dry_run, say=say)
+            except TryAgainError as error:  # the command is in the mailbox all the same
+                return Reply(inbox_id=inbox_id, answer=None, by_engine=False, why=str(error))
             if held is None:
                 return Reply(inbox_id=inbox_id, answer=inbox.answer(inbox_id), by_engine=False)
             answer = _await_answer(inbox, inbox_id, min(TRY_S, began + PATIENCE_S - time.monotonic()))
@@ -92,19 +97,36 @@ def _await_answer(inbox: Inbox, inbox_id: int, seconds: float) -> str | None:
     return answer
 
 
-def _has_facts(journal: Path) -> bool:
-    """The first fact of a journal says what the account held; until it stands there, only the engine may write."""
-    if not journal.exists():
-        return False
-    from oms.journal.loading import read_head
-    from oms.journal.reader import open_reader
+def _look_first(loaded: LoadedConfig, where: Places, *, dry_run: bool) -> bool:
+    """Whether the journal has a first fact; before that says what the account held, only the engine may write.
 
+    A command must not be left for a journal that refuses this configuration: it would be obeyed later all the same.
+
+    Raises:
+        RefusedError: it belongs to another account or mode.
+        DamagedError: it cannot be used by this release.
+    """
+    if not where.journal.exists():
+        return False
+    from oms.journal import schema
+    from oms.journal.connection import driver, reader_engine, translate
+
+    wanted = {"account": loaded.config.account, "mode": "dry_run" if dry_run else loaded.config.mode}
+    engine = reader_engine(where.journal)
     try:
-        reader = open_reader(f"sqlite:///{journal.as_posix()}")
-    except DamagedError:  # of an older release, or worse: opening it for writing tells, and moves it up where it can
-        return True
-    with closing(reader), reader.asking("looking for a first fact") as connection:
-        return read_head(connection, reader.account).seq > 0
+        with engine.connect() as connection:
+            found = schema.examine(connection, where.journal)
+            if found is schema.Found.EMPTY:
+                return False
+            raw = driver(connection)
+            written = dict(raw.execute("SELECT name, value FROM meta").fetchall())
+            if any(written.get(name, value) != value for name, value in wanted.items()):
+                raise RefusedError(f"{where.journal} was made for {written}, and the configuration says {wanted}")
+            return bool(raw.execute("SELECT seq FROM events LIMIT 1").fetchone())
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, where.journal, "looking at the journal") from error
+    finally:
+        engine.dispose()
 
 
 def _journal_it(
@@ -146,3 +168,21 @@ def rebuild_tables(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], 
         raise UsageError(f"there is no journal at {where.journal} yet; `run` makes it")
     mode = "dry_run" if dry_run else loaded.config.mode
     return rebuild(where.journal_url, loaded.config.account, mode, SystemClock(), say=say)
+
+
+def upgrade(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    """Move the database up to the schema of this release, after a copy of it was put beside it.
+
+    Raises:
+        UsageError: there is no journal yet.
+        LeaseHeldError: an engine works on this account.
+        DamagedError: it is damaged, half migrated, or newer than this program.
+    """
+    from oms.gateways.system_clock import SystemClock
+    from oms.journal.store import open_journal
+
+    where = places(loaded, dry_run=dry_run)
+    if not where.journal.exists():
+        raise UsageError(f"there is no journal at {where.journal} yet; `run` makes it")
+    mode = "dry_run" if dry_run else loaded.config.mode
+    open_journal(where.journal_url, loaded.config.account, mode, SystemClock(), say=say).close()

@@ -1,4 +1,4 @@
-"""``config check|show|history|diff|rollback`` and ``db current``: what this program goes by, and where it came from."""
+"""``config check|show|history|diff|rollback`` and ``db current|upgrade``: what this program goes by."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ config_history.add_to(config)
 
 @click.group()
 def db() -> None:
-    """The database of the journal: which schema it has."""
+    """The database of the journal: which schema it has, and moving it up."""
 
 
 @db.command()
@@ -119,6 +119,18 @@ def current(*, json_: bool, dry_run: bool) -> int:
     }
     show(answer, _revision, json_=json_)
     return DamagedError.exit_code if problem else EXIT_DONE
+
+
+@db.command()
+@options.common
+@click.option("--dry-run", is_flag=True, help="The dry run's own database.")
+def upgrade(*, dry_run: bool) -> None:
+    """Move the database up to this program's schema, after a copy was put beside it; `run` does so by itself."""
+    from oms import operator_desk
+    from oms.journal.tables import SCHEMA_REVISION
+
+    operator_desk.upgrade(options.configuration(), dry_run=dry_run, say=click.echo)
+    click.echo(f"the database has schema {SCHEMA_REVISION}, which is what this program needs")
 
 
 def _examined(url: str) -> tuple[str, str]:
@@ -155,4 +167,4 @@ def _revision(answer: Answer) -> Iterator[str]:
     elif found == needed:
         yield f"{file} has schema {found}, which is what this program needs"
     else:
-        yield f"{file} has schema {found}, this program needs {needed}; `run` moves it up, after a copy was made"
+        yield f"{file} has schema {found}, this program needs {needed}; `db upgrade` moves it up, after a copy was made"

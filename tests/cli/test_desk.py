@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -139,6 +140,29 @@ def test_a_busy_engine_does_not_keep_the_command_for_ever(running: Path, oms: Om
         assert [message.command for message in inbox.unread(0)] == ["halt"]
 
 
+def test_a_locked_journal_does_not_lose_the_command(known: Path, oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another program locks the database the command counts from the mailbox, and says so."""
+    monkeypatch.setattr("oms.journal.connection.BUSY_S", 0.05)
+    with closing(sqlite3.connect(known / "var" / "oms.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = oms("halt")
+    assert (done.code, done.out) == (0, "halt is in the mailbox and counts from now\n")
+    assert "locked" in done.err
+    oms("release", "--yes")
+    assert [event["kind"] for event in oms("journal", "tail", "-n", "2", "--json").json["events"]] == [
+        "halted",
+        "released",
+    ]
+
+
+def test_a_command_for_another_account_is_not_left(known: Path, oms: Oms) -> None:
+    """Where the journal belongs to another account than the configuration's, exit 5, and nobody obeys it later."""
+    (known / "config.yaml").write_text("account: other\n", "utf-8")
+    done = oms("release", "--yes")
+    assert done.code == 5
+    assert not (known / "var" / "inbox.db").exists()
+
+
 # ---- asking ----------------------------------------------------------------------------------------------------------
 
 
@@ -192,3 +216,11 @@ def test_the_tables_can_be_cast_anew(known: Path, oms: Oms) -> None:
     done = oms("journal", "rebuild", "--yes")
     assert (done.code, done.out) == (0, "1 facts folded; every table shows what they add up to\n")
     assert oms("journal", "verify", "--full").code == 0
+
+
+def test_a_database_is_moved_up_on_request(known: Path, oms: Oms) -> None:
+    """``db upgrade`` leaves a current database as it is, and needs one to be there."""
+    done = oms("db", "upgrade")
+    assert done.code == 0
+    assert "which is what this program needs" in done.out
+    assert oms("db", "upgrade", "--dry-run").code == 2
