@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from oms.backup.making import Made, new_id
 from oms.backup.manifest import CONFIG, STATE, UNIVERSE
 from oms.backup.planning import Plan
 from oms.config import LoadedConfig
+from oms.engine.operators import carry_out
 from oms.engine.standing import AUTHOR, COMMAND
 from oms.errors import FenceLostError, OmsError, StorageError
 from oms.gateways.system_clock import SystemClock
@@ -62,11 +65,26 @@ def restore(plan: Plan, env: Mapping[str, str]) -> Restored:
             assert journal is not None
             if (hold := holding.take(journal)) is not None:
                 holds.append(hold)
-        return _restore(plan, env, holds)
+        done = _restore(plan, env, holds)
     finally:
         for hold in holds:
             with suppress(OmsError):  # where another journal stands now, this one's fence is no longer the newest
                 holding.give_back(hold)
+    if plan.state is not None and plan.state.seq and not done.with_journal:
+        with suppress(OmsError):  # what waits in the mailbox counts already; then the next start journals it
+            _obey(plan)
+    return done
+
+
+def _obey(plan: Plan) -> None:
+    """Journal the standing orders of the backup at once, as the engine would at its next start."""
+    config, where = plan.restored.config, plan.where
+    journal = open_journal(where.journal_url, config.account, config.mode, SystemClock())
+    with closing(journal), closing(Inbox(where.inbox)) as inbox:
+        for message in inbox.unread(journal.state.inbox_id):
+            events, answer = carry_out(journal.state, message)
+            journal.append_barrier(events)
+            inbox.taken(message.inbox_id, answer)
 
 
 def clean_up(plan: Plan) -> None:
@@ -76,7 +94,7 @@ def clean_up(plan: Plan) -> None:
         for leftover in unpacked.parent.glob(f"{unpacked.name}*"):
             with suppress(OSError):
                 leftover.unlink()
-    sweep({plan.base, plan.where.journal.parent, plan.universe_file.parent})
+    sweep({plan.base, plan.where.journal.parent, plan.universe_file.parent, Path(tempfile.gettempdir())})
 
 
 def _restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> Restored:
@@ -154,7 +172,8 @@ def _refuse_fence_lost(hold: holding.Hold) -> None:
 def _staged_texts(plan: Plan) -> list[Move]:
     """config.yaml and the universe beside their places; one that the backup does not have is set aside."""
     moves = []
-    for name, target in ((CONFIG, plan.target), (UNIVERSE, plan.universe_file)):
+    for name, place in ((CONFIG, plan.target), (UNIVERSE, plan.universe_file)):
+        target = Path(os.path.realpath(place))  # a link stays a link
         data = plan.contents.texts.get(name)
         if data is not None:
             staged = unfinished(target.parent, name)

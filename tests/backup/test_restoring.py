@@ -44,6 +44,11 @@ def forged(home: Home, archive: Path, place: Path, **texts: bytes) -> Path:
     return place
 
 
+def outside(folder: Path) -> bytes:
+    """A configuration whose universe lies in a folder of its own."""
+    return TEXT.replace("symbols.txt", f"{folder}/symbols.txt").encode()
+
+
 def leftovers(home: Home) -> list[str]:
     """What a restore must not leave lying around."""
     return [str(path) for path in home.folder.rglob("*") if path.name.startswith((PREFIX, UNFINISHED))]
@@ -53,12 +58,13 @@ def leftovers(home: Home) -> list[str]:
 
 
 def test_what_was_backed_up_comes_back_byte_for_byte(home: Home) -> None:
-    """config.yaml with comments and the universe are again the very bytes, and nothing else in the folder changed."""
+    """config.yaml with comments and the universe are again the very bytes; the journal has one fact more, which says so."""
     before, made, rows = home.texts, home.back_up(), home.state.seq
     change(home)
     done = home.restore(made.path)
     assert home.texts == before
-    assert home.state.seq == rows
+    assert home.state.seq == rows + 1
+    assert home.kinds()[-1] == "command_answered"
     assert not leftovers(home)
     assert done.previous is not None
     assert read_archive(done.previous.path).texts[CONFIG] == OTHER.encode()
@@ -109,7 +115,6 @@ def test_halt_blacklist_and_frozen_symbols_come_back_through_the_journal(home: H
     plan = home.plan(made.path)
     assert [loosened for _, loosened in plan.standing] == [False, False, True]
     home.restore(made.path)
-    home.run(open_new=False)
     state = home.state
     assert list(state.blacklist) == ["TSLA"]
     assert (state.blacklist["TSLA"].reason, state.blacklist["TSLA"].author) == ("too wild", "restore")
@@ -117,6 +122,42 @@ def test_halt_blacklist_and_frozen_symbols_come_back_through_the_journal(home: H
     assert (state.halt.scope, state.halt.reason, state.halt.author) == (HaltScope.ALL, "lunch", "restore")
     assert home.kinds().count("command_answered") == 1
     assert not home.plan(made.path).standing
+
+
+def test_on_a_new_machine_the_first_run_obeys_what_stood(home: Home, tmp_path: Path) -> None:
+    """Without a journal the standing orders wait in the mailbox: halted for all, the first run sends nothing."""
+    home.post("halt", scope="all", reason="lunch")
+    home.post("blacklist_add", symbol="BBB", reason="too wild")
+    home.run(open_new=False)
+    fresh = Home(tmp_path / "fresh")
+    fresh.restore(home.back_up().path)
+    assert fresh.run().exit_code == 7
+    assert fresh.kinds()[0] == "account_opened"
+    assert fresh.state.halt is not None
+    assert list(fresh.state.blacklist) == ["BBB"]
+    assert "order_sending" not in fresh.kinds()
+
+
+def test_a_linked_file_stays_a_link(home: Home, tmp_path: Path) -> None:
+    """config.yaml and the universe may be links into another folder: the files behind them are replaced."""
+    made = home.back_up()
+    real = tmp_path / "dotfiles"
+    real.mkdir()
+    for file in (home.config_file, home.universe):
+        (real / file.name).write_text(file.read_text() + "# changed\n")
+        file.unlink()
+        file.symlink_to(real / file.name)
+    before = read_archive(made.path).texts
+    home.config_file.write_text(OTHER)
+    with pytest.raises(RefusedError, match="outside"):  # where the universe lies would be the backup's choice
+        Home(tmp_path / "fresh").restore(forged(home, made.path, tmp_path / "x.tar.gz", config_yaml=outside(real)))
+    home.restore(made.path)
+    assert home.config_file.is_symlink()
+    assert home.universe.is_symlink()
+    assert ((real / "config.yaml").read_bytes(), (real / "symbols.txt").read_bytes()) == (
+        before[CONFIG],
+        before[UNIVERSE],
+    )
 
 
 def test_a_restore_takes_off_no_brake(home: Home) -> None:
