@@ -18,8 +18,17 @@ MOST_DEATHS = 6
 
 PERSISTENT = {Fault.MARK_LOST: 0.15, Fault.NEAR_CLOSE: 0.06, Fault.FUNDS_LATE: 0.35, Fault.LIST_LAG: 0.2}
 """Faults that are true of a whole world or not at all, with their share of the worlds."""
-RARE = {Fault.SLOW_REPLY: 0.04, Fault.READ_SLOW: 0.03, Fault.OUTAGE: 0.4, Fault.BAD_NUMBERS: 0.2, Fault.NIGHT: 0.15}
-"""The highest rate of faults that cost much virtual time or repeat by themselves."""
+RARE = {
+    Fault.SLOW_REPLY: 0.1,
+    Fault.READ_SLOW: 0.05,
+    Fault.READ_FAILS: 0.2,
+    Fault.INCOMPLETE: 0.5,
+    Fault.FUNDS_NOT_FINITE: 0.3,
+    Fault.NO_QUOTE: 0.5,
+    Fault.BAD_NUMBERS: 0.5,
+    Fault.NIGHT: 0.3,
+}
+"""By how much the rates of faults are lowered that cost much time, or that would let hardly any cycle begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
