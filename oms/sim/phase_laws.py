@@ -161,3 +161,16 @@ def nothing_is_sent_after_the_end_or_to_a_closed_market(evidence: Evidence) -> I
                 sent_late = cycle.done is not None and arrival.received.at > cycle.done.at + evidence.in_flight
                 if sent_late and not evidence.intents[key].of(OrderInDoubt):
                     yield key, f"received at {arrival.received.at}, its cycle was done"
+
+
+@law("I31")
+def a_deadline_is_the_one_its_phase_began_with(evidence: Evidence) -> Iterator[Finding]:
+    """I31: an absolute instant in the journal; a restart continues it and never restarts a clock."""
+    for cycle in evidence.cycles.values():
+        for key, intent in cycle.intents.items():
+            first = cycle.opened.deadline
+            if intent.order.side is Side.BUY and cycle.revalidated is not None:
+                first = cycle.revalidated[1].deadline
+            for fact, event in intent.of(OrderReserved):
+                if event.deadline != first:
+                    yield key, f"row {fact.seq} says {event.deadline}, its phase began with {first}"

@@ -348,6 +348,14 @@ def to_a_closed_market(forger: Forger) -> None:
     forger.change(forger.order_rows(Side.BUY, LogKind.ACCEPTED)[0], kind=LogKind.REFUSED, text="market_closed: planted")
 
 
+@crime("a_deadline_is_the_one_its_phase_began_with")
+def began_its_time_anew(forger: Forger) -> None:
+    """A restart gave a buy more time than its phase had."""
+    fact = forger.fact(OrderReserved, Side.BUY)
+    assert isinstance(fact.event, OrderReserved)
+    forger.restate(fact, deadline=fact.event.deadline + timedelta(seconds=5))
+
+
 @crime("the_buys_of_a_cycle_stay_within_their_fraction_of_the_funds")
 def spent_too_much(forger: Forger) -> None:
     """The buys were allowed all of the funds instead of four fifths."""
