@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,7 +63,8 @@ def keep(path: Path, checkpoint: Checkpoint) -> bool:
         made.write_text(text + "\n", encoding="utf-8")
         made.replace(path)
     except OSError:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):  # on a file system that can only be read, even this fails
+            made.unlink(missing_ok=True)
         return False
     return True
 
