@@ -148,7 +148,7 @@ def questions(reader: Reader) -> dict[str, Callable[[], Any]]:
         "query --rule no_such_rule": query(rule="no_such_rule"),
         "query --since --until (1 h in the middle)": query(since=begin, until=begin + timedelta(hours=1)),
         "query --symbol --since --until": query(symbol=order["symbol"], since=begin, until=begin + timedelta(days=9)),
-        "query --text of the newest page": query(text="filled"),
+        "query --text exec_id (in every fill)": query(text="exec_id"),
         "cycle list": lambda: history.cycle_list(reader),
         "cycle list --state --cut": lambda: history.cycle_list(reader, phase=Phase.DONE, cut=True),
         "cycle list --outcome partial": lambda: history.cycle_list(reader, outcome="partial"),

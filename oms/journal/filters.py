@@ -11,19 +11,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, literal_column, or_, select
 
 from oms.journal import tables
 from oms.journal.scalars import storable, to_instant
 from oms.journal.statuses import ORD_STATUS, entry_of
 from oms.model.cycle import Phase
+from oms.model.event import CycleOpened
 from oms.model.order import OrdStatus
 
 EVERY = 2**62
 """More rows than any table has."""
 
-RULE_KINDS = ("attention_raised", "buys_revalidated", "cycle_aborted", "cycle_opened", "order_blocked")
-"""Kinds of facts that name a rule, in themselves or for one of their orders; a test compares them with the model."""
+RULE_KINDS = ("order_blocked", "attention_raised", "cycle_aborted", "buys_revalidated")
+"""Kinds of facts in which a rule decided something, those with long texts last; a test compares them with the model.
+
+``cycle_opened`` names the rules that refused a wish of the plan; each of them comes again as ``order_blocked``.
+"""
 
 EVENT_COLUMNS = tuple(
     tables.events.c[name]
@@ -42,7 +46,7 @@ class EventFilter:
     symbol: str | None = None
     kind: str | None = None
     rule: str | None = None
-    """Facts that name this rule, in themselves or for one of their orders."""
+    """Facts in which this rule decided, about themselves or about one of their orders."""
     text: str | None = None
     """Somewhere in the fact's details; the case of ASCII letters does not matter."""
     since: datetime | None = None
@@ -59,6 +63,11 @@ class EventFilter:
         timed = self.since is not None or self.until is not None
         named = any(part is not None for part in (self.cycle_id, self.symbol, self.rule))
         return timed and not named and self.kind not in tables.WATCHED_KINDS
+
+    @property
+    def by_rule(self) -> bool:
+        """The facts are found by the kinds that name rules: nothing narrower is known about them."""
+        return self.rule is not None and all(part is None for part in (self.cycle_id, self.symbol, self.kind))
 
     def beyond(self, seq: int, at: datetime) -> EventFilter:
         """The same question about what comes after one of its facts."""
@@ -95,32 +104,47 @@ class OrderFilter:
 # Facts
 
 
-def events_statement(account: str, wanted: EventFilter, limit: int, *, newest: bool) -> Select[Any]:
-    """The one query for facts, whatever is asked for: its rows newest first, or oldest first."""
-    events = tables.events
-    if wanted.rule is not None and wanted.kind is None and wanted.cycle_id is None and wanted.symbol is None:
-        # One door for each kind that may name a rule; each gives a page, and a page of these pages is the answer.
-        doors = [_page(account, replace(wanted, kind=kind), limit, newest=newest) for kind in RULE_KINDS]
-        pages = union_all(*[select(door.subquery()) for door in doors]).subquery()
-        order = pages.c.seq.desc() if newest else pages.c.seq
-        return select(*[pages.c[column.name] for column in EVENT_COLUMNS]).order_by(order).limit(limit)
-    return _page(account, wanted, limit, newest=newest, by=(events.c.at, events.c.seq) if wanted.by_time else None)
+def find_events(
+    connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool
+) -> Sequence[RowMapping]:
+    """The facts that match, newest first or oldest first, at most ``limit``."""
+    if not wanted.by_rule:
+        by = (tables.events.c.at, tables.events.c.seq) if wanted.by_time else None
+        return connection.execute(_page(account, wanted, limit, newest=newest, by=by)).mappings().all()
+    found: list[RowMapping] = []
+    for kind in RULE_KINDS:
+        # Once a page is full, only what lies before its last row can still belong to it.
+        edge = found[-1]["seq"] if len(found) == limit else None
+        page = _page(account, replace(wanted, kind=kind), limit, newest=newest, edge=edge)
+        found += connection.execute(page).mappings().all()
+        found = sorted(found, key=lambda row: row["seq"], reverse=newest)[:limit]
+    return found
 
 
 def count_statement(account: str, wanted: EventFilter) -> Select[Any]:
     """How many facts match."""
     condition = events_condition(account, wanted)
-    if wanted.rule is not None and wanted.kind is None and wanted.cycle_id is None and wanted.symbol is None:
+    if wanted.by_rule:
         condition = and_(condition, or_(*[_of_kind(kind) for kind in RULE_KINDS]))
     return select(func.count()).select_from(tables.events).where(condition)
 
 
 def _page(
-    account: str, wanted: EventFilter, limit: int, *, newest: bool, by: Sequence[ColumnElement[Any]] | None = None
+    account: str,
+    wanted: EventFilter,
+    limit: int,
+    *,
+    newest: bool,
+    by: Sequence[ColumnElement[Any]] | None = None,
+    edge: int | None = None,
 ) -> Select[Any]:
-    columns = by or (tables.events.c.seq,)
+    seq = tables.events.c.seq
+    columns = by or (seq,)
     order = [column.desc() for column in columns] if newest else list(columns)
-    return select(*EVENT_COLUMNS).where(events_condition(account, wanted)).order_by(*order).limit(limit)
+    statement = select(*EVENT_COLUMNS).where(events_condition(account, wanted)).order_by(*order).limit(limit)
+    if edge is None:
+        return statement
+    return statement.where(seq > edge if newest else seq < edge)
 
 
 def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
@@ -137,6 +161,7 @@ def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
         conditions.append(_of_kind(wanted.kind))
     if wanted.rule is not None:
         # The stored text is canonical JSON in ASCII: no other content of a fact can look like this.
+        conditions.append(events.c.kind != CycleOpened.kind)
         conditions.append(func.instr(events.c.data, f'"rule":{json.dumps(wanted.rule)}') > 0)
     if wanted.text is not None:
         conditions.append(func.instr(func.lower(events.c.data), func.lower(json.dumps(wanted.text)[1:-1])) > 0)

@@ -22,7 +22,7 @@ from oms.journal.filters import (
     OrderFilter,
     count_statement,
     cycles_statement,
-    events_statement,
+    find_events,
     orders_statement,
 )
 from oms.journal.loading import facts_of_cycle
@@ -255,8 +255,7 @@ def journal_stream(reader: Reader, wanted: EventFilter | None = None) -> Iterato
     while True:
         with reader.asking("reading the journal") as connection:
             wanted = _with_cycle(connection, wanted)
-            statement = events_statement(reader.account, wanted, BATCH, newest=False)
-            rows = connection.execute(statement).mappings().all()
+            rows = find_events(connection, reader.account, wanted, BATCH, newest=False)
         yield from map(_event, rows)
         if len(rows) < BATCH:
             return
@@ -273,8 +272,7 @@ def _with_cycle(connection: Connection, wanted: EventFilter) -> EventFilter:
 
 
 def _events(connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool) -> list[Answer]:
-    statement = events_statement(account, _with_cycle(connection, wanted), limit, newest=newest)
-    rows = connection.execute(statement).mappings().all()
+    rows = find_events(connection, account, _with_cycle(connection, wanted), limit, newest=newest)
     return [_event(row) for row in (reversed(rows) if newest else rows)]
 
 
