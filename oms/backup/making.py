@@ -35,7 +35,7 @@ from oms.backup.manifest import (
 from oms.backup.secrecy import known_secrets, refuse_secrets
 from oms.config import MOST_BYTES, LoadedConfig
 from oms.engine.standing import standing_text
-from oms.errors import DamagedError, OmsError, UsageError
+from oms.errors import OmsError, UsageError
 from oms.inputfile import read_bytes
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
@@ -222,13 +222,3 @@ def head_of(raw: sqlite3.Connection, account: str, seq: int, link: bytes) -> Jou
         at=None if last is None else from_instant(last[0]).isoformat(),
         fence=0 if lease is None else lease[0],
     )
-
-
-def refuse_other_owner(found: str, wanted: str, what: str) -> None:
-    """Two names of an account or mode that must agree.
-
-    Raises:
-        DamagedError: they do not.
-    """
-    if found != wanted:
-        raise DamagedError(f"the backup contradicts itself: its {what} is {wanted}, its journal's is {found}")

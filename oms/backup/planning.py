@@ -38,13 +38,6 @@ class Lost:
     since_seq: int
     """Last row that both have; 0 where they are different chains."""
 
-    def __str__(self) -> str:
-        """For a person."""
-        return (
-            f"{self.entries:,} entries after row {self.since_seq:,} would be lost, among them {self.fills:,} fills, "
-            f"{self.orders:,} orders and {self.cycles:,} cycles"
-        )
-
 
 @dataclass(slots=True, kw_only=True)
 class Plan:

@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from oms.backup.archive import Contents
-from oms.backup.making import refuse_other_owner
 from oms.backup.manifest import STATE, UNIVERSE, Manifest
 from oms.engine.standing import restored_orders
 from oms.errors import DamagedError, UsageError
@@ -78,8 +77,8 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
             if (found := raw.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise DamagedError(f"{where} holds a damaged journal: {found}")
             about = dict(raw.execute("SELECT name, value FROM meta WHERE name IN ('account', 'mode')"))
-            refuse_other_owner(str(about.get("account")), manifest.account, "account")
-            refuse_other_owner(str(about.get("mode")), manifest.mode, "mode")
+            _refuse_contradiction(str(about.get("account")), manifest.account, "account")
+            _refuse_contradiction(str(about.get("mode")), manifest.mode, "mode")
             walked = walk(manifest.account, _rows(raw))
             if walked.bad is not None:
                 raise DamagedError(f"{where} holds a journal whose chain is broken: {walked.problem}")
@@ -93,6 +92,16 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
         raise translate(error, where, "reading the journal of the backup") from error
     finally:
         engine.dispose()
+
+
+def _refuse_contradiction(found: str, wanted: str, what: str) -> None:
+    """Two names of an account or mode that must agree.
+
+    Raises:
+        DamagedError: they do not.
+    """
+    if found != wanted:
+        raise DamagedError(f"the backup contradicts itself: its {what} is {wanted}, its journal's is {found}")
 
 
 def _rows(raw: sqlite3.Connection) -> Iterator[tuple[StoredRow, bytes]]:

@@ -22,7 +22,6 @@ from oms.model.event import (
     Event,
     ExternalOrderSeen,
     Halted,
-    OrderEvent,
     OrderInDoubt,
 )
 from oms.model.order import OrdStatus
@@ -52,10 +51,9 @@ def facts_after_restore(
     if not read.complete:
         raise BrokerUnavailable("the broker did not show all its orders; after a restore nothing is sent without them")
     adopted = list(facts(state, read, executions=executions, known=known))
-    found = {event.cl_ord_id for event in adopted if isinstance(event, OrderEvent)}
     strangers = [event for event in adopted if isinstance(event, ExternalOrderSeen)]
     return [
-        *_doubts(state, found, mark),
+        *_doubts(state, mark),
         *adopted,
         *_abort(state, mark),
         *_beyond(state, strangers, mark),
@@ -63,9 +61,8 @@ def facts_after_restore(
     ]
 
 
-def _doubts(state: AccountState, found: set[str], mark: Restoration) -> Iterator[Event]:
-    """An order that had its number at the backup may have been sent under it since."""
-    del found  # those the broker shows too: they are in doubt for the one row until they are adopted
+def _doubts(state: AccountState, mark: Restoration) -> Iterator[Event]:
+    """An order that had its number at the backup may have been sent under it since; in doubt until the broker shows it."""
     cycle = state.open_cycle
     for order in cycle.orders.values() if cycle is not None else ():
         if order.ord_status in (OrdStatus.RESERVED, OrdStatus.SENDING):
