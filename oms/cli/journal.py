@@ -172,15 +172,19 @@ def _answer(wanted: EventFilter, limit: int | None, *, json_: bool, dry_run: boo
 
 def _stream(wanted: EventFilter, limit: int | None, format_: str, *, dry_run: bool) -> None:
     """Row by row, so that a journal of any size can be written out."""
-    from oms.journal.reader import open_reader
+    from oms.journal.reader import NoJournal, open_reader
     from oms.places import places
 
     where = places(options.configuration(), dry_run=dry_run)
+    try:
+        reader = open_reader(where.journal_url)
+    except NoJournal:
+        reader = None
     if format_ == "csv":
         click.echo(_csv(COLUMNS))
-    if not where.journal.exists():
+    if reader is None:
         return
-    with closing(open_reader(where.journal_url)) as reader:
+    with closing(reader):
         for event in _rows(reader, wanted, limit):
             click.echo(json.dumps(event, ensure_ascii=False) if format_ == "jsonl" else _csv(_cells(event)))
 

@@ -44,14 +44,15 @@ def ask(
     Raises:
         DamagedError, StorageError: the journal is damaged, or cannot be read now.
     """
-    from oms.journal.reader import open_reader
+    from oms.journal.reader import NoJournal, open_reader
     from oms.places import places
 
     where = places(loaded, dry_run=dry_run)
-    if not where.journal.exists():
+    try:
+        with closing(open_reader(where.journal_url)) as reader:
+            return question(reader)
+    except NoJournal:
         return dict(nothing)
-    with closing(open_reader(where.journal_url)) as reader:
-        return question(reader)
 
 
 def show(answer: Mapping[str, Any], lines: Callable[[Answer], Iterable[str]], *, json_: bool) -> None:

@@ -15,6 +15,10 @@ from oms.journal import schema
 from oms.journal.connection import driver, reader_engine, sqlite_file, translate
 
 
+class NoJournal(UsageError):
+    """Nothing has run yet, or a first run is just making the database."""
+
+
 class Reader:
     """One journal, seen through short read transactions: each question has one consistent answer."""
 
@@ -26,9 +30,14 @@ class Reader:
         """The file; None for a journal in memory."""
         self.where: object = path or "the journal in memory"
         with self.asking("opening the journal") as connection:
-            if schema.examine(connection, self.where) is not schema.Found.CURRENT:
+            found = schema.examine(connection, self.where)
+            if found is schema.Found.EMPTY:
+                raise NoJournal(f"there is no journal in {self.where} yet; `run` makes it")
+            if found is schema.Found.OLDER:
                 raise DamagedError(f"{self.where} is of an older release; `db upgrade` moves it up")
             about = dict(driver(connection).execute("SELECT name, value FROM meta").fetchall())
+        if not about:  # made, and not yet stamped
+            raise NoJournal(f"there is no journal in {self.where} yet; `run` makes it")
         if not {"account", "mode"} <= about.keys():
             raise DamagedError(f"{self.where} does not say whose it is: it was not made by `run`")
         self.account: str = about["account"]
@@ -63,7 +72,7 @@ def open_reader(url: str) -> Reader:
     """Open a journal for reading only.
 
     Raises:
-        UsageError: there is none at this address.
+        NoJournal: there is none at this address.
         DamagedError: it is damaged, half migrated, of another release, or another program's.
         StorageError: it cannot be read now.
     """
@@ -71,7 +80,7 @@ def open_reader(url: str) -> Reader:
     if path is None:
         raise UsageError("a journal in memory can be read only by the process that holds it")
     if not path.exists():
-        raise UsageError(f"there is no journal at {path} yet; `run` makes it")
+        raise NoJournal(f"there is no journal at {path} yet; `run` makes it")
     return Reader(reader_engine(path), None, path)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,8 +101,8 @@ def watched(house: House, monkeypatch: pytest.MonkeyPatch, *, compact: bool = Fa
     listener = Listener(compact=compact)
     make = house.driver
 
-    def driver():
-        made = make()
+    def driver(**how: Any) -> Any:
+        made = make(**how)
         made._watcher = listener
         return made
 

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,23 @@ def test_a_file_that_is_no_journal_is_said_to_be_none(folder: Path, oms: Oms) ->
         assert "a bug" not in done.err
     shown = oms("db", "current", "--json")
     assert shown.code == 3
+
+
+@pytest.mark.parametrize("stage", ["empty", "made"])
+def test_a_database_that_is_just_being_made_is_no_journal_yet(folder: Path, oms: Oms, stage: str) -> None:
+    """Between the making of the file and its first stamp, questions answer as before the first run."""
+    if stage == "made":
+        with_journal(folder, lambda _: None)
+    (folder / "var").mkdir(exist_ok=True)
+    with closing(sqlite3.connect(folder / "var" / "oms.db")) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        if stage == "made":
+            raw.execute("DELETE FROM meta")
+            raw.commit()
+    for command in SHAPES:
+        if command not in ("cycle show", "db current"):
+            assert oms(*command.split()).code == 0, command
+    assert oms("status", "--json").json["journal"]["seq"] == 0
 
 
 def test_where_each_value_came_from_is_shown(folder: Path, oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
