@@ -379,6 +379,7 @@ class Engine:
                 canonical=loaded.canonical,
                 version=__version__,
                 loop=loop,
+                interval=config.worker.interval,
                 open_new=open_new,
             ),
             wishes=_wishes(loaded, signals),

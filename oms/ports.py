@@ -124,6 +124,9 @@ class Market(Protocol):
     """Market time and prices: the trading day, its quotes, and the history before it."""
 
     name: str
+    skips_nights: bool
+    """Its days are played one after the other, so nights and the worker's interval pass at once; False where its time
+    is the world's."""
 
     def enter(self, last_day: date | None, open_day: date | None) -> Session | None:
         """The session to trade now: that of ``open_day`` while a cycle of it is open, else the first after ``last_day``.

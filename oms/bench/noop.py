@@ -20,6 +20,7 @@ class NoopMarket(Market):
     """One trading day that never ends; every share costs $10."""
 
     name = "noop"
+    skips_nights = True
 
     def enter(self, last_day: date | None, open_day: date | None) -> Session | None:  # noqa: ARG002  # the port's
         return self.session()

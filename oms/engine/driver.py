@@ -31,6 +31,7 @@ from oms.engine.orders import (
 from oms.engine.refusals import refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
+from oms.engine.watching import Unwatched
 from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
 from oms.model.account import Quote
 from oms.model.event import (
@@ -82,20 +83,10 @@ class Ending:
     why: str = ""
 
 
-class Unwatched(Watcher):
-    """Nobody looks."""
-
-    def happened(self, state: AccountState, events: Sequence[Event]) -> None:
-        """Nobody is told."""
-
-    def waiting(self, state: AccountState, why: str) -> None:
-        """Nobody is told."""
-
-
 class Driver:
     """Runs the open cycle of one account to its end, or to the reason why it cannot end now."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the ports of one engine, each of a type of its own
         self,
         journal: Journal,
         broker: Broker,
@@ -322,6 +313,13 @@ class Driver:
         # Short sleeps, so that an operator's command and a signal are seen within a fifth of a second.
         left = (command.until - self.clock.now()).total_seconds()
         self.clock.sleep(min(max(left, 0.001), 0.2))
+
+    def pass_time(self, seconds: float, why: str) -> None:
+        """Sleep a moment between two cycles, still hearing operators and holding the lease."""
+        self.operators()
+        self.journal.renew()
+        self._watcher.waiting(self.state, why)
+        self.clock.sleep(seconds)
 
     def _call(self, call: Callable[[], T]) -> T:
         """Run one read in a thread, renewing the lease while it lasts."""

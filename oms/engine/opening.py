@@ -24,7 +24,8 @@ def open_account(driver: Driver, *, mode: str) -> None:
         return
     driver.look(())
     seen = driver.seen
-    assert seen.funds is not None and seen.positions is not None
+    assert seen.funds is not None
+    assert seen.positions is not None
     if not seen.funds.cash.is_finite():
         raise TryAgainError(f"the journal was not begun: the broker's cash is no finite number: {seen.funds.cash}")
     driver.journal.append_barrier(
@@ -48,7 +49,8 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     """
     driver.look(tuple(signal.symbol for signal in signals.signals))
     seen = driver.seen
-    assert seen.funds is not None and seen.positions is not None
+    assert seen.funds is not None
+    assert seen.positions is not None
     market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes)
     plan = make_plan(signals, market, driver.state.orders, driver.rules, driver.state.account, cycle_id)
     return plan, seen.funds

@@ -44,7 +44,7 @@ class _Flight:
 class Submission:
     """Sends one round of orders; returns when each of them has an outcome in the journal or was left unsent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the ports of one engine, each of a type of its own
         self,
         journal: Journal,
         broker: Broker,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
+from oms.engine.cadence import Cadence
 from oms.engine.driver import Driver, Ending
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.engine.restored import Unproved
-from oms.errors import EXIT_DONE, TryAgainError
+from oms.errors import EXIT_DONE, BrokerUnavailable, MarketStale, TryAgainError
 from oms.model.event import AttentionRaised
 from oms.model.rules import Rules
 from oms.model.signal import Signals
@@ -25,6 +26,8 @@ class Assignment:
     """The whole effective configuration, without secrets."""
     version: str
     loop: bool
+    interval: timedelta = timedelta(seconds=30)
+    """Between the beginnings of two cycles, where market time is the world's."""
     open_new: bool = True
     """False for ``resume``: finish what is open, start nothing new."""
 
@@ -49,6 +52,7 @@ class Worker:
         self._new_cycle_id = new_cycle_id
         self._rules_under = rules_under
         self._unproved = unproved
+        self._cadence = Cadence(driver, assignment.interval)
         self._quiet = quiet
         """Called between two cycles, when nothing of ours is on its way."""
         self._skipped: date | None = None
@@ -73,6 +77,10 @@ class Worker:
                 break
             self._driver.journal.tidy()
             self._quiet()
+            signal = self._cadence.wait_for_the_next()
+            if signal is not None:
+                ending = Ending(exit_code=signal, why="stopped between two cycles")
+                break
         return self._last_word(ending)
 
     def _last_day(self) -> date | None:
@@ -102,12 +110,24 @@ class Worker:
 
     def _cycle(self) -> Ending | None:
         """One new cycle from its signals to DONE; None where the next may follow."""
+        try:
+            return self._new_cycle()
+        except (BrokerUnavailable, MarketStale) as error:
+            # Before its cycle is open nothing is lost: an engine that stays up tries again, one that runs once says so.
+            if not self._assignment.loop:
+                raise
+            signal = self._cadence.wait_after_trouble(str(error))
+            return None if signal is None else Ending(exit_code=signal, why="stopped between two cycles")
+
+    def _new_cycle(self) -> Ending | None:
         driver = self._driver
         if not driver.enter_session(self._last_day()):
             return self._no_session()
         signal = driver.stop_signal()
         if signal is not None:
             return Ending(exit_code=signal, why="stopped between two cycles")
+        if not self._is_open():
+            return self._closed()
         open_account(driver, mode=self._assignment.mode)
         driver.operators()  # what was ordered before the first fact of a new journal counts for its first plan
         signals = self._wishes(driver)
@@ -129,6 +149,20 @@ class Worker:
         ending = driver.run()
         self.cycles += driver.state.open_cycle is None
         return None if ending.exit_code == EXIT_DONE else ending
+
+    def _is_open(self) -> bool:
+        session = self._driver.seen.session
+        return session is not None and session.is_open(self._driver.market.time())
+
+    def _closed(self) -> Ending | None:
+        """Outside the exchange's hours no cycle begins: an engine that stays up goes on waiting."""
+        if self._assignment.loop:
+            return None
+        session = self._driver.seen.session
+        opens = f"{session.opens:%Y-%m-%d %H:%M} UTC" if session is not None else "not known"
+        return Ending(
+            exit_code=TryAgainError.exit_code, why=f"the market is closed (next session {opens}); no cycle was opened"
+        )
 
     def _no_session(self) -> Ending:
         """The data have ended, or the source knows no next session, which a person must hear of."""

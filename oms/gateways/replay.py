@@ -54,6 +54,8 @@ class DayByDay(Market):
     whole one in New York, 09:30 to 16:00: daily bars do not tell early closes.
     """
 
+    skips_nights = True
+
     def __init__(self, load: Callable[[], BarTable], lead: Callable[[int], int]) -> None:
         self._load = load
         self._lead = lead

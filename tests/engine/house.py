@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -78,7 +78,7 @@ class House:
         self.broker = FaultyBroker(self.paper)
         self._cycles = 0
 
-    def driver(self) -> Driver:
+    def driver(self, stopping: Callable[[], int | None] = lambda: None) -> Driver:
         return Driver(
             self.journal,
             self.broker,
@@ -88,15 +88,23 @@ class House:
             self.mailbox,
             self.rules,
             Settings(patient=self.patient),
+            stopping=stopping,
         )
 
-    def run(self, *wishes: Signal, open_new: bool = True) -> Ending:
-        """One process from start to end: resume, then one cycle from these wishes."""
+    def run(self, *wishes: Signal, open_new: bool = True, loop: bool = False, stop_after: int = 1) -> Ending:
+        """One process from start to end: resume, then one cycle from these wishes.
+
+        With ``loop`` the process gets its SIGTERM when ``stop_after`` cycles of the journal are done.
+        """
         assignment = Assignment(
-            mode="paper", config_hash="c0", canonical="{}", version="test", loop=False, open_new=open_new
+            mode="paper", config_hash="c0", canonical="{}", version="test", loop=loop, open_new=open_new
         )
         signals = Signals(signals=wishes, source="test", digest="0")
-        return Worker(self.driver(), assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id).run()
+        driver = self.driver(lambda: 143 if self._done() >= stop_after else None) if loop else self.driver()
+        return Worker(driver, assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id).run()
+
+    def _done(self) -> int:
+        return self.journal.kinds.count("buys_closed")
 
     def reborn(self, **how: object) -> None:
         """The process is gone; the next one folds what is there."""

@@ -17,6 +17,7 @@ class FixedMarket(Market):
     """Each day opens at 14:30 and closes at 21:00 UTC; it is 15:00 of ``day`` until a test says otherwise."""
 
     name = "fixed"
+    skips_nights = True
 
     def __init__(
         self,

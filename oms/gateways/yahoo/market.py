@@ -40,6 +40,7 @@ class YahooMarket(Market):
     """
 
     name = "yahoo"
+    skips_nights = False
 
     def __init__(
         self,
