@@ -114,6 +114,12 @@ def test_a_position_above_the_cap_takes_nothing_more() -> None:
     assert (answer.quantity, answer.rule) == (0, "max_position_value")
 
 
+def test_the_cap_counts_the_dearer_of_limit_and_price() -> None:
+    """A limit rounded down to the tick may lie below the price: 10,000 at 10.009 are 999 shares, not 1,000."""
+    answer = one(intent("B0", "CCC", 5000, "10"), inputs(100_000, quote("CCC", "10.009")))
+    assert (answer.limit, answer.quantity, answer.rule) == (Decimal("10.00"), 999, "max_position_value")
+
+
 def test_whole_lots_rounded_down() -> None:
     """With lots of 30, a budget of 80 shares buys 60."""
     assert one(BUY, inputs(1000, quote("CCC", "10", lot=30))).quantity == 60
