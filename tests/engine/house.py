@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def buy(symbol: str, quantity: int | None = None, price: str | None = None, scor
 class TickingClock(FakeClock):
     """Every look at it takes a tenth of a millisecond, as every deed in the world takes time."""
 
-    def now(self):  # type: ignore[no-untyped-def]
+    def now(self) -> datetime:
         self.advance(timedelta(microseconds=100))
         return super().now()
 
@@ -58,6 +58,7 @@ class House:
     list_lag: timedelta = timedelta(0)
     partial_fills: Decimal = Decimal(0)
     patient: bool = False
+    stopping: Callable[[], int | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.clock = TickingClock()
@@ -78,7 +79,7 @@ class House:
         self.broker = FaultyBroker(self.paper)
         self._cycles = 0
 
-    def driver(self, stopping: Callable[[], int | None] = lambda: None) -> Driver:
+    def driver(self) -> Driver:
         return Driver(
             self.journal,
             self.broker,
@@ -88,7 +89,7 @@ class House:
             self.mailbox,
             self.rules,
             Settings(patient=self.patient),
-            stopping=stopping,
+            stopping=self.stopping,
         )
 
     def run(self, *wishes: Signal, open_new: bool = True, loop: bool = False, stop_after: int = 1) -> Ending:
@@ -100,8 +101,9 @@ class House:
             mode="paper", config_hash="c0", canonical="{}", version="test", loop=loop, open_new=open_new
         )
         signals = Signals(signals=wishes, source="test", digest="0")
-        driver = self.driver(lambda: 143 if self._done() >= stop_after else None) if loop else self.driver()
-        return Worker(driver, assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id).run()
+        if loop:
+            self.stopping = lambda: 143 if self._done() >= stop_after else None
+        return Worker(self.driver(), assignment, wishes=lambda _: signals, new_cycle_id=self._new_cycle_id).run()
 
     def _done(self) -> int:
         return self.journal.kinds.count("buys_closed")
