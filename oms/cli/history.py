@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from oms.cli import options
 from oms.cli.desk import command as desk_command
 from oms.cli.explaining import cycle_explain, order_explain
-from oms.cli.layout import NOTHING, count, moment, money, number, table, time_of_day
+from oms.cli.layout import NOTHING, count, fact_lines, moment, money, number, table, time_of_day
 from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
 from oms.errors import UsageError
 from oms.model.cycle import Phase
@@ -279,15 +278,6 @@ def _order(answer: Answer) -> Iterator[str]:
         yield from table(["filled UTC", "shares", "at", "fee", "exec_id"], fills, "lrrrl")
     yield ""
     yield from fact_lines(answer["events"])
-
-
-def fact_lines(events: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Facts of the journal, one a line."""
-    for event in events:
-        subject = event["cl_ord_id"] or event["cycle_id"] or ""
-        data = json.dumps(event["data"], ensure_ascii=False)
-        said = data if len(data) <= 120 else f"{data[:119]}…"
-        yield f"{event['seq']:>6}  {moment(event['at'])}  {event['kind']:<22} {subject:<26} {said}"
 
 
 @order.command()

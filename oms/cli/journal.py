@@ -15,8 +15,7 @@ import click
 
 from oms.cli import options
 from oms.cli.archive import anchor, export_, import_
-from oms.cli.history import fact_lines
-from oms.cli.layout import span
+from oms.cli.layout import fact_lines, span
 from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
 from oms.errors import EXIT_DONE, DamagedError, UsageError
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 CENT = Decimal("0.01")
 NOTHING = "-"
@@ -83,3 +85,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "
 
 def _cell(text: str, width: int, side: str) -> str:
     return text.rjust(width) if side == "r" else text.ljust(width)
+
+
+def fact_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Facts of the journal, one a line."""
+    for event in events:
+        subject = event["cl_ord_id"] or event["cycle_id"] or ""
+        data = json.dumps(event["data"], ensure_ascii=False)
+        said = data if len(data) <= 120 else f"{data[:119]}…"
+        yield f"{event['seq']:>6}  {moment(event['at'])}  {event['kind']:<22} {subject:<26} {said}"
