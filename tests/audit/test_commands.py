@@ -1,0 +1,119 @@
+"""The commands of the audit over one real paper cycle: what they print, the shape of their JSON, their exit codes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Oms, folder, oms, tiny
+
+__all__ = ["folder", "oms", "tiny"]
+
+
+@pytest.fixture
+def traded(tiny: Path, oms: Oms) -> Path:
+    """One cycle: 60 AAA sold, 400 BBB wished for, fewer bought."""
+    done = oms("run", "--signals", "plan.csv")
+    assert done.code == 0, done.err
+    return tiny
+
+
+def test_every_audit_command_answers(traded: Path, oms: Oms) -> None:
+    """Explanation, SQL, time travel, counting, anchoring and verification with its laws, each in words and as JSON."""
+    order = oms("order", "list", "--symbol", "BBB", "--json").json["orders"][0]["cl_ord_id"]
+    asked = {
+        ("explain",): "oms.cycle.explain/1",
+        ("explain", order): "oms.order.explain/1",
+        ("explain", "BBB"): "oms.symbol.explain/1",
+        ("cycle", "explain"): "oms.cycle.explain/1",
+        ("order", "explain", order): "oms.order.explain/1",
+        ("sql", "select count(*) as n from v_orders"): "oms.sql/1",
+        ("status", "--at", "now"): "oms.status/1",
+        ("positions", "--at", "now"): "oms.positions/1",
+        ("funds", "--at", "now"): "oms.funds/1",
+        ("journal", "query", "--rule", "funds_fraction", "--count"): "oms.journal-count/1",
+        ("journal", "anchor"): "oms.journal.anchor/1",
+        ("journal", "verify", "--laws"): "oms.journal-verify/1",
+    }
+    for words, schema in asked.items():
+        said, answered = oms(*words), oms(*words, "--json")
+        assert (said.code, answered.code) == (0, 0), (words, said.err, answered.err)
+        assert said.out, words
+        assert answered.json["schema"] == schema, words
+        assert "Traceback" not in said.err
+
+
+def test_the_decision_of_a_real_cycle_comes_out_the_same(traded: Path, oms: Oms) -> None:
+    """Under the configuration kept with it, byte for byte; and the cut is told with its rule."""
+    answer = oms("explain", "--json").json
+    assert answer["decision"]["same"] is True
+    assert any("BUY BBB 400 ->" in sentence["text"] for sentence in answer["sentences"])
+
+
+def test_a_decision_that_was_changed_ends_with_3(traded: Path, oms: Oms) -> None:
+    """Somebody who gives the cut buy more shares in the journal is contradicted by the rule."""
+    raw = sqlite3.connect(traded / "var" / "oms.db")
+    (guard,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'events_no_update'").fetchone()
+    raw.execute("DROP TRIGGER events_no_update")
+    raw.execute(
+        "UPDATE events SET data = replace(data, '\"budget\":\"', '\"budget\":\"9') WHERE kind = 'buys_revalidated'"
+    )
+    raw.execute(guard)
+    raw.commit()
+    raw.close()
+    done = oms("explain")
+    assert done.code == 3
+    assert "comes out differently" in done.out
+    assert "budget: 9" in done.out
+
+
+def test_an_export_goes_out_and_in(traded: Path, oms: Oms) -> None:
+    """Exported, checked, brought in as a new journal; a changed file ends with 3."""
+    assert oms("journal", "export", "out", "--by-day").code == 0
+    assert oms("journal", "import", "out", "--check").code == 0
+    made = oms("journal", "import", "out", "--into", "new.db", "--json")
+    assert (made.code, made.json["into"]) == (0, "new.db")
+    (file,) = (traded / "out").glob("events*")
+    file.write_text(file.read_text("utf-8").replace("AAA", "AAB"), "utf-8")
+    done = oms("journal", "import", "out", "--check")
+    assert done.code == 3
+    assert "not what was written" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql",),
+        ("sql", "delete from events"),
+        ("sql", "select 1", "--json", "--format", "csv"),
+        ("status", "--at", "2001-01-01"),
+        ("status", "--at", "nonsense"),
+        ("status", "--at", "now", "--watch"),
+        ("explain", "not a symbol!"),
+        ("order", "explain", "none"),
+        ("cycle", "explain", "none"),
+        ("cycle", "list", "--state", "SLEEPING"),
+        ("journal", "import", "nowhere", "--check"),
+        ("journal", "import", "nowhere"),
+        ("journal", "export", "out", "--since", "yesterday"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_asked_wrongly_is_said(traded: Path, oms: Oms, words: tuple[str, ...]) -> None:
+    """Exit 2 with one sentence, and no traceback."""
+    done = oms(*words)
+    assert done.code == 2, (done.out, done.err)
+    assert done.err.strip()
+    assert "Traceback" not in done.err
+
+
+def test_rows_of_sql_come_as_csv_and_json_lines(traded: Path, oms: Oms) -> None:
+    """The same rows in either form."""
+    statement = "select symbol, side, ord_status from v_orders order by symbol"
+    lines = oms("sql", statement, "--format", "csv").out.splitlines()
+    assert lines[0] == "symbol,side,ord_status"
+    rows = [json.loads(line) for line in oms("sql", statement, "--format", "jsonl").out.splitlines()]
+    assert [",".join(row.values()) for row in rows] == lines[1:]
