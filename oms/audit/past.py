@@ -35,7 +35,7 @@ from oms.model.event import (
     Selected,
 )
 from oms.model.order import Order, Side
-from oms.model.state import AccountState, Holding
+from oms.model.state import SCREENS_KEPT, AccountState, Holding
 
 MILLION = 1_000_000
 _BUY = Side.BUY.value
@@ -103,15 +103,20 @@ def moment_of(connection: Connection, account: str, seq: int) -> Moment:
 
 
 def _last(connection: Connection, kind: str, seq: int) -> Recorded | None:
+    return next(iter(_newest(connection, kind, seq, 1)), None)
+
+
+def _newest(connection: Connection, kind: str, seq: int, most: int) -> list[Recorded]:
+    """The newest facts of a kind up to a row, newest first."""
     events = tables.events
-    row = connection.execute(
+    rows = connection.execute(
         select(*STORED)
         # Spelled out, not bound, so that SQLite sees that the index of kinds serves it; the word is our own.
         .where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
         .order_by(events.c.seq.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else recorded(row)
+        .limit(most)
+    )
+    return [recorded(row) for row in rows]
 
 
 def _state(connection: Connection, account: str, seq: int) -> AccountState:
@@ -174,6 +179,8 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
     _park(connection, state, last.cycle_id, seq)
     _book_fills(connection, state, seq)
+    screens = [fact.event for fact in _newest(connection, Selected.kind, seq, SCREENS_KEPT)]
+    state.screens = tuple(event for event in screens if isinstance(event, Selected))
     state.seq = seq
     return state
 
