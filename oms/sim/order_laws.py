@@ -7,7 +7,14 @@ from decimal import Decimal
 
 from oms.gateways.paper.log import LogEntry
 from oms.model.detail import Intent, Validated
-from oms.model.event import OrderBlocked, OrderRejected, OrderReserved, OrderSending
+from oms.model.event import (
+    OrderBlocked,
+    OrderNotFound,
+    OrderNotSent,
+    OrderRejected,
+    OrderReserved,
+    OrderSending,
+)
 from oms.model.liquidity import KEPT
 from oms.model.order import CloseReason, OrderPhase
 from oms.model.rules import DoubtPolicy
@@ -123,6 +130,20 @@ def an_order_is_requested_once_or_as_often_as_repeats_are_proved_harmless(eviden
             sendings = len(intent.of(OrderSending))
             if received > sendings and not evidence.restarted_since(intent):
                 yield key, f"{received} requests were received for {sendings} SENDING rows"
+
+
+@law("I5")
+def a_request_is_repeated_only_after_a_reading_that_did_not_show_the_order(evidence: Evidence) -> Iterator[Finding]:
+    """I5: ask before acting; only proof that nothing left lets a request go out again without asking."""
+    for key, intent in evidence.intents.items():
+        may_go = True
+        for fact in intent.facts:
+            if isinstance(fact.event, OrderSending):
+                if not may_go:
+                    yield key, f"row {fact.seq} sends it again, and nobody had asked for it since the last time"
+                may_go = False
+            elif isinstance(fact.event, OrderNotFound | OrderNotSent):
+                may_go = True
 
 
 @law("I14")

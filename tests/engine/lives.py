@@ -41,8 +41,8 @@ class Dead(BaseException):
     """A simulated SIGKILL: nothing in the engine may catch it."""
 
 
-class OutOfOrder(AssertionError):
-    """Something reached the broker that did not stand in the journal."""
+class OutOfOrder(BaseException):
+    """Something reached the broker that did not stand in the journal; nobody may take this for a broker's error."""
 
 
 @contextmanager

@@ -216,6 +216,13 @@ def repeated_too_often(forger: Forger) -> None:
         forger.again(row)
 
 
+@crime("a_request_is_repeated_only_after_a_reading_that_did_not_show_the_order")
+def repeated_without_asking(forger: Forger) -> None:
+    """A request was sent again at once, in the hope that the broker would refuse it."""
+    sending = forger.fact(OrderSending)
+    forger.insert(sending.event, before=sending)
+
+
 @crime("an_order_is_one_that_a_market_takes")
 def a_fraction(forger: Forger) -> None:
     """Half a share was ordered."""
