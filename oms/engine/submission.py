@@ -162,6 +162,8 @@ class Submission:
         if not wave:
             return []
         crashpoints.point("send.before_intent")
+        # Read before the commit: a process that sleeps right after it must notice.
+        committed = self._clock.elapsed()
         self._append(
             [
                 OrderSending(
@@ -174,7 +176,6 @@ class Submission:
             ]
         )
         crashpoints.point("send.after_intent")
-        committed = self._clock.elapsed()
         flights = []
         for order in wave:
             self._operators()
