@@ -235,8 +235,9 @@ class Exchange:
 
     def fill_now(self, order: Resting) -> None:
         """Let what is left of an order trade at once, where the price allows."""
-        order.due = [(self._timeline.us, order.leaves)]
-        self.advance()
+        if order.state is BrokerState.NEW:
+            order.due = [(self._timeline.us, order.leaves)]
+            self.advance()
 
     def enter(self, session: Session) -> None:
         """The exchange's calendar moves on."""

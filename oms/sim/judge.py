@@ -14,6 +14,7 @@ from oms.sim.scenario import Scenario
 from oms.sim.sky import Tally
 from oms.sim.store import ACCOUNT
 from oms.sim.world import EngineFell, Stuck, World
+from oms.sim.world_laws import check_world
 
 IN_FLIGHT = timedelta(seconds=2)
 """How long a thread may take from the last look at the brake to the broker's door."""
@@ -68,7 +69,7 @@ def judge(
 
 def _broken(world: World, kind: type[Evidence]) -> list[str]:
     evidence = evidence_of(world, kind)
-    found = [str(violation) for violation in check(evidence)]
+    found = [*(str(violation) for violation in check(evidence)), *check_world(evidence)]
     for fact in evidence.facts:
         world.trace.note(f"fact {fact.seq} {fact.at}")
     return found

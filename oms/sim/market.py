@@ -41,7 +41,8 @@ class SimMarket(Market):
         return session_of(instant(self._timeline.us).date())
 
     def enter(self, last_day: date | None, open_day: date | None) -> Session | None:
-        if self.skips_nights and open_day is None and last_day == self.today().day:
+        is_behind = last_day == self.today().day or instant(self._timeline.us) >= self.today().closes
+        if self.skips_nights and open_day is None and is_behind:
             self.pass_night()
         if self.today().day > self._last_day:
             return None

@@ -57,6 +57,7 @@ class People:
         broker: HostileBroker,
         mailbox: SimMailbox,
         state: Callable[[], AccountState | None],
+        is_idle: Callable[[], bool],
     ) -> None:
         self._sky = sky
         self._timeline = timeline
@@ -65,6 +66,8 @@ class People:
         self._broker = broker
         self._mailbox = mailbox
         self._state = state
+        self._is_idle = is_idle
+        """No process of ours is running."""
         self._chance = sky.stream("people")
 
     def expect(self, visits: tuple[Visit, ...]) -> None:
@@ -136,10 +139,11 @@ class People:
     def _stranger_trade(self) -> bool:
         state = self._state()
         cycle = state.open_cycle if state is not None else None
+        if (cycle is None and not self._is_idle()) or (cycle is not None and cycle.settled is not None):
+            # Between a reading and what is decided from it nobody can know of it; the next reading shows it.
+            return False
         planned = {order.symbol for order in cycle.opened.buys} if cycle is not None else set()
-        settled = cycle is not None and cycle.settled is not None
-        # Between reading and buying nobody can know of it: then only symbols that the plan does not buy.
-        symbols = ["ZZZ"] if settled else [symbol for symbol in SYMBOLS if symbol not in planned] + ["ZZZ"]
+        symbols = [symbol for symbol in SYMBOLS if symbol not in planned] + ["ZZZ"]
         symbol = self._chance.choice(symbols)
         side = self._chance.choice([Side.BUY, Side.SELL])
         if side is Side.BUY and symbol != "ZZZ" and cycle is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from oms import crashpoints
 from oms.model.order import OrdType, Side
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signal
@@ -15,6 +16,10 @@ from oms.sim.faults import AT_A_TIME, OF_PROCESSES, Fault
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 MOST_DEATHS = 6
+
+AIMED = ("send.", "journal.", "reserve.", "paper.", "facts.", "decide.", "cancel.", "funds.")
+POINTS = tuple(name for name in crashpoints.POINTS if name.startswith(AIMED))
+"""Points at which strikes are aimed besides those that a count meets by chance."""
 
 PERSISTENT = {Fault.MARK_LOST: 0.15, Fault.NEAR_CLOSE: 0.06, Fault.FUNDS_LATE: 0.35, Fault.LIST_LAG: 0.2}
 """Faults that are true of a whole world or not at all, with their share of the worlds."""
@@ -38,10 +43,12 @@ class Strike:
     kind: Fault
     process: int
     passage: int
+    point: str | None = None
+    """The passage is counted at this crash point; None: over all of them."""
 
     @property
     def name(self) -> str:
-        return f"{self.kind}@{self.process}.{self.passage}"
+        return f"{self.kind}@{self.process}.{self.point or ''}{':' if self.point else ''}{self.passage}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +118,7 @@ def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycle
     kinds = [fault for fault in Fault if chance.random() < (PERSISTENT.get(fault, 0.3))]
     patient = chance.random() < 0.25
     drawn = _rules(chance, patient=patient)
-    window = chance.choice([timedelta(days=7), timedelta(days=7), timedelta(days=7), timedelta(minutes=4), None])
+    window = chance.choice([timedelta(days=7), timedelta(days=7), timedelta(minutes=4), None])
     count = cycles or chance.choice([1, 1, 1, 2, 3])
     positions = {symbol: chance.randint(1, 300) for symbol in chance.sample(SYMBOLS, chance.randint(0, 4))}
     cash = Decimal(chance.choice([0, 500, 5_000, 20_000, 60_000]) + chance.randint(0, 999)) / 1
@@ -145,8 +152,14 @@ def _strikes(chance: random.Random, kinds: Sequence[Fault]) -> tuple[Strike, ...
         return ()
     count = chance.choice([1, 1, 2, 2, 3, MOST_DEATHS])
     return tuple(
-        Strike(kind=chance.choice(list(kinds)), process=n, passage=int(2 ** chance.uniform(0, 7)))
+        Strike(
+            kind=chance.choice(list(kinds)),
+            process=n,
+            passage=int(2 ** (chance.uniform(0, 2) if point else chance.uniform(0, 7))),
+            point=point,
+        )
         for n in range(1, count + 1)
+        for point in [chance.choice([None, *POINTS])]
     )
 
 

@@ -6,6 +6,7 @@ a suspended process is a call that has not returned while other processes run in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,8 +72,9 @@ class Process:
     hands: SimHands
     journal: Journal | None = None
     passages: int = 0
+    named: Counter[str] = field(default_factory=Counter)
+    """Passages of single crash points that a strike waits for."""
     strikes: list[Strike] = field(default_factory=list)
-    since: datetime | None = None
 
 
 class World:
@@ -112,12 +114,15 @@ class World:
             broker=self.broker,
             mailbox=self.mailbox,
             state=lambda: self._state,
+            is_idle=lambda: not self._stack,
         )
         self.done = 0
         """Cycles that came to their end."""
         self.machine = 1
         """Life of the machine: grows with every power cut."""
         self._ids = 0
+        self._plays_days = self._chance.random() < 0.7
+        """Days follow each other at once, as in a replay; else a loop waits for its next beat."""
         self._progress: tuple[tuple[int, str], int] = (0, ""), 0
         """Cycles done and phase, and since when."""
         self._stack: list[Process] = []
@@ -164,10 +169,14 @@ class World:
         self._waiting_strikes.clear()
         self.broker.heal()
         self.timeline.until(self.timeline.us + micros(5))
+        began = self.timeline.us
         for _ in range(MOST_AFTER):
             self.people.let_go()
             ending = self._process("home", open_new=False)
-            self.timeline.until(self.timeline.us + micros(5))
+            if self.timeline.us - began > self._longest() and self.scenario.rules.funds is not FundsPolicy.SETTLED_CASH:
+                raise Stuck(f"not at its end after {(self.timeline.us - began) / 1e6:.0f} s of fair weather")
+            # A lease that was taken before the clock was set back seems to last for so much longer.
+            self.timeline.until(self.timeline.us + micros(30 if ending.exit_code == LEASE_HELD else 5))
             state = fold(self.store.facts(), ACCOUNT)
             self._state = state
             if state.open_cycle is None and ending.exit_code != LEASE_HELD:
@@ -177,6 +186,12 @@ class World:
             raise Stuck(f"open after {MOST_AFTER} processes in fair weather: {ending.why or ending.exit_code}")
         # Once more: closed orders are read again at the next start.
         self._process("home", open_new=False)
+
+    def _longest(self) -> int:
+        """Microseconds of fair weather in which every open cycle must end, clocks that were set back included."""
+        rules = self.scenario.rules
+        waits = 2 * rules.order_deadline + 2 * rules.settle_deadline + rules.doubt_window + rules.grace
+        return micros(waits.total_seconds() + 30 * MOST_AFTER + 300)
 
     def _next_day_if_it_must(self, ending: Ending) -> None:
         if self.scenario.rules.funds is FundsPolicy.SETTLED_CASH and ending.exit_code == 75:
@@ -246,7 +261,7 @@ class World:
         process.journal = self.store.open(self.clock, info, scenario.lease_s)
         self._state = process.journal.state
         patient = scenario.patient and open_new
-        self.market.skips_nights = patient
+        self.market.skips_nights = patient and self._plays_days
         self._progress = (self.done, ""), self.timeline.us
         driver = Driver(
             process.journal,
@@ -336,10 +351,17 @@ class World:
         process = self._stack[-1]
         process.passages += 1
         for strike in process.strikes:
-            if process.passages >= strike.passage and self._fits(strike, name):
+            if self._has_come(process, strike, name) and self._fits(strike, name):
                 process.strikes.remove(strike)
                 self._strike(process, strike, name)
                 return
+
+    def _has_come(self, process: Process, strike: Strike, name: str) -> bool:
+        """Whether the process has come to the passage at which it is to be struck, or beyond."""
+        if strike.point is None:
+            return process.passages >= strike.passage
+        process.named[strike.point] += name == strike.point
+        return process.named[strike.point] >= strike.passage
 
     @staticmethod
     def _fits(strike: Strike, name: str) -> bool:
