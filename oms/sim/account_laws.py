@@ -9,6 +9,7 @@ from oms.gateways.paper.log import LogEntry, LogKind
 from oms.model.event import (
     AccountOpened,
     AttentionRaised,
+    ExternalOrderSeen,
     OrderAcknowledged,
     OrderFilled,
     OrderQuarantined,
@@ -139,13 +140,13 @@ def an_order_that_is_over_at_the_broker_is_over_in_the_journal(evidence: Evidenc
 
 @law("I34")
 def a_difference_of_shares_after_the_end_is_shown(evidence: Evidence) -> Iterator[Finding]:
-    """I34: once a cycle is done, broker and journal hold the same, or a person was told; never a silent correction."""
+    """I34: once a cycle is done both hold the same, or a person was told or shown the foreign order; never a silent fix."""
     done = [cycle.done for cycle in evidence.cycles.values() if cycle.done is not None]
     if not done or not evidence.at_rest or any(i.order.is_unresolved for i in evidence.intents.values()):
         return
     last = max(done, key=lambda fact: fact.seq)
     unsure = set(_in_doubt_at(evidence, last.seq))
-    told = {fact.event.symbol for fact in evidence.facts if isinstance(fact.event, AttentionRaised)}
+    told = {fact.event.symbol for fact in evidence.facts if isinstance(fact.event, AttentionRaised | ExternalOrderSeen)}
     for symbol in sorted({*evidence.symbols, *evidence.state.holdings}):
         there = sum(
             (

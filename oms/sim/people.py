@@ -123,7 +123,10 @@ class People:
         gone = [
             order
             for order in (state.unresolved if state is not None else [])
-            if not self._exchange.find(order.order_no or "") and not self._broker.is_under_way(order.order_no)
+            # Whoever gives his word while the request is still in a thread of ours gives it too early.
+            if order.in_doubt
+            and not self._exchange.find(order.order_no or "")
+            and not self._broker.is_under_way(order.order_no)
         ]
         for order in gone:
             self._mailbox.post("resolve", cl_ord_id=order.cl_ord_id, reason="asked by telephone")
