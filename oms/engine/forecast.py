@@ -49,7 +49,7 @@ def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) 
         NotFinite: the broker's funds are not finite numbers.
     """
     market = Market(funds=sight.funds, positions=sight.positions, quotes=sight.quotes)
-    plan = make_plan(signals, market, state.orders, rules, state.account, "plan")
+    plan = make_plan(signals, market, state.orders, rules, account=state.account, cycle_id="plan")
     inputs = _inputs(state, plan, sight, rules)
     answers = revalidate(plan.buys, inputs, rules)
     return Forecast(

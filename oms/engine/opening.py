@@ -52,7 +52,9 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     assert seen.funds is not None
     assert seen.positions is not None
     market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes)
-    plan = make_plan(signals, market, driver.state.orders, driver.rules, driver.state.account, cycle_id)
+    plan = make_plan(
+        signals, market, driver.state.orders, driver.rules, account=driver.state.account, cycle_id=cycle_id
+    )
     return plan, seen.funds
 
 

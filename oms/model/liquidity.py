@@ -101,7 +101,7 @@ def revalidate(buys: Sequence[Intent], inputs: RevalidationInputs, rules: Rules)
     trades_left = rules.max_trades_per_day - inputs.trades_today
     done: dict[str, Validated] = {}
     for buy in in_priority(buys):
-        answer = _validate(buy, quotes.get(buy.symbol), inputs, rules, left, trades_left)
+        answer = _validate(buy, quotes.get(buy.symbol), inputs, rules, left=left, trades_left=trades_left)
         done[buy.cl_ord_id] = answer
         if answer.quantity:
             left -= cost_ceiling(answer.quantity, answer.worst_px, rules.fee_allowance)
@@ -114,36 +114,36 @@ def _validate(
     quote: Quote | None,
     inputs: RevalidationInputs,
     rules: Rules,
+    *,
     left: Decimal,
     trades_left: int,
 ) -> Validated:
     refusal = _refusal(buy, quote, inputs, rules, trades_left)
     if refusal is not None or quote is None:
         rule, reason = refusal or ("no_quote", "the broker has no quote for it")
-        return _answer(buy, 0, buy.limit, buy.worst_px, rule, reason)
+        return _answer(buy, _Bound(rule, 0, reason), limit=buy.limit, worst=buy.worst_px)
     worst = limit_for(quote, Side.BUY, rules.collar)
     limit = worst if buy.ord_type is OrdType.LIMIT else None
-    bounds = _bounds(buy, quote, worst, inputs, rules, left)
+    bounds = _bounds(buy, quote, worst, inputs, rules, left=left)
     binding = min(bounds, key=lambda bound: bound.quantity)
     quantity = max(binding.quantity, 0) // quote.lot * quote.lot
-    if quantity == 0 or quantity * worst < rules.min_order_value:
-        if binding.rule != KEPT and quantity == 0:
-            return _answer(buy, 0, limit, worst, binding.rule, binding.reason)
+    cut_to_nothing = quantity == 0 and binding.rule != KEPT
+    if not cut_to_nothing and (quantity == 0 or quantity * worst < rules.min_order_value):
         reason = f"{quantity} x {worst} is below the smallest order of {rules.min_order_value}; {binding.reason}"
-        return _answer(buy, 0, limit, worst, "min_order_value", reason)
-    return _answer(buy, quantity, limit, worst, binding.rule, binding.reason)
+        binding, quantity = _Bound("min_order_value", 0, reason), 0
+    return _answer(buy, _Bound(binding.rule, quantity, binding.reason), limit=limit, worst=worst)
 
 
-def _answer(buy: Intent, quantity: int, limit: Decimal | None, worst: Decimal, rule: str, reason: str) -> Validated:
+def _answer(buy: Intent, bound: _Bound, *, limit: Decimal | None, worst: Decimal) -> Validated:
     return Validated(
         cl_ord_id=buy.cl_ord_id,
         symbol=buy.symbol,
         original=buy.quantity,
-        quantity=quantity,
+        quantity=bound.quantity,
         limit=limit,
         worst_px=worst,
-        rule=rule,
-        reason=reason,
+        rule=bound.rule,
+        reason=bound.reason,
     )
 
 
@@ -187,7 +187,7 @@ def _held(symbol: str, inputs: RevalidationInputs) -> Decimal:
 
 
 def _bounds(
-    buy: Intent, quote: Quote, worst: Decimal, inputs: RevalidationInputs, rules: Rules, left: Decimal
+    buy: Intent, quote: Quote, worst: Decimal, inputs: RevalidationInputs, rules: Rules, *, left: Decimal
 ) -> list[_Bound]:
     """What each rule allows, in shares; the first of equals is the binding one."""
     held = _held(buy.symbol, inputs)
@@ -207,14 +207,15 @@ def _bounds(
         _Bound(
             "max_position_value",
             _floor(room / counted),
-            f"{value_held} held and {committed} on order leave {max(room, ZERO)} of {rules.max_position_value}",
+            f"{value_held:,.2f} held and {committed:,.2f} on order leave {max(room, ZERO):,.2f} "
+            f"of {rules.max_position_value:,}",
         ),
         _Bound("max_order_quantity", rules.max_order_quantity, f"at most {rules.max_order_quantity} shares an order"),
         _Bound("max_order_value", _floor(rules.max_order_value / worst), f"at most {rules.max_order_value} an order"),
         _Bound(
             "funds_fraction",
             _affordable(left, worst, with_fees, rules.fee_allowance),
-            f"{left} left of {rules.funds_fraction:%} of {inputs.spendable}",
+            f"{left:,.2f} left of {rules.funds_fraction:%} of {inputs.spendable:,.2f}",
         ),
     ]
 

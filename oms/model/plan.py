@@ -44,7 +44,7 @@ def cl_ord_id(account: str, cycle_id: str, side: Side, index: int) -> str:
 
 
 def make_plan(
-    signals: Signals, seen: Market, orders: Sequence[Order], rules: Rules, account: str, cycle_id: str
+    signals: Signals, seen: Market, orders: Sequence[Order], rules: Rules, *, account: str, cycle_id: str
 ) -> Plan:
     """Turn wishes into intents; a wish that no rule can let through stays in the plan with the rule that refuses it.
 
@@ -58,9 +58,9 @@ def make_plan(
         wishes = sold if signal.side is Side.SELL else bought
         key = cl_ord_id(account, cycle_id, signal.side, len(wishes))
         if signal.side is Side.SELL:
-            intent = _sell(signal, seen, orders, rules, key, len(wishes))
+            intent = _sell(signal, seen, orders, rules, key=key, index=len(wishes))
         else:
-            intent = _buy(signal, seen, rules, key, len(wishes))
+            intent = _buy(signal, seen, rules, key=key, index=len(wishes))
         if intent is None:
             continue
         earlier = sides.setdefault(signal.symbol, signal.side)
@@ -72,7 +72,9 @@ def make_plan(
     return Plan(sells=tuple(sold), buys=tuple(bought), source=signals.source)
 
 
-def _sell(signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, key: str, index: int) -> Intent | None:
+def _sell(
+    signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, *, key: str, index: int
+) -> Intent | None:
     position = seen.positions.get(signal.symbol)
     sellable = _sellable(position, orders, signal.symbol)
     quantity = signal.quantity if signal.quantity is not None else sellable
@@ -81,7 +83,8 @@ def _sell(signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, k
     refusal: tuple[str, str] | None = None
     if quantity > sellable:
         refusal = ("no_short", f"{quantity} to sell, {sellable} held and not already being sold")
-    return _intent(signal, seen.quotes.get(signal.symbol), quantity, rules, key, index, refusal)
+    quote = seen.quotes.get(signal.symbol)
+    return _intent(signal, quote, quantity, rules, key=key, index=index, refusal=refusal)
 
 
 def _sellable(position: Position | None, orders: Sequence[Order], symbol: str) -> int:
@@ -93,14 +96,14 @@ def _sellable(position: Position | None, orders: Sequence[Order], symbol: str) -
     return max(int(free.to_integral_value(rounding=ROUND_FLOOR)), 0)
 
 
-def _buy(signal: Signal, seen: Market, rules: Rules, key: str, index: int) -> Intent | None:
+def _buy(signal: Signal, seen: Market, rules: Rules, *, key: str, index: int) -> Intent | None:
     quote = seen.quotes.get(signal.symbol)
     if signal.quantity is not None:
-        return _intent(signal, quote, signal.quantity, rules, key, index, None)
+        return _intent(signal, quote, signal.quantity, rules, key=key, index=index)
     quantity = _room(quote, seen.positions.get(signal.symbol), rules)
     if quote is None or quantity * quote.last < rules.min_order_value:
         return None
-    return _intent(signal, quote, quantity, rules, key, index, None)
+    return _intent(signal, quote, quantity, rules, key=key, index=index)
 
 
 def _room(quote: Quote | None, position: Position | None, rules: Rules) -> int:
@@ -119,9 +122,10 @@ def _intent(
     quote: Quote | None,
     quantity: int,
     rules: Rules,
+    *,
     key: str,
     index: int,
-    refusal: tuple[str, str] | None,
+    refusal: tuple[str, str] | None = None,
 ) -> Intent:
     """One wish with its limit: the signal's own where it has one, else the quote and the collar."""
     worst = signal.price

@@ -73,7 +73,7 @@ def test_eighty_per_cent_of_the_funds_are_spent_at_most() -> None:
     answer = one(BUY, inputs(1000))
     assert (answer.quantity, answer.rule) == (80, "funds_fraction")
     assert "800" in answer.reason
-    assert "1000" in answer.reason
+    assert "1,000" in answer.reason
 
 
 def test_the_limit_is_the_fresh_quote_and_the_collar() -> None:
@@ -105,7 +105,7 @@ def test_the_position_cap_counts_what_is_held_and_what_is_on_order() -> None:
     big = intent("B0", "CCC", 900, "10")
     answer = one(big, inputs(held=(position("CCC", 600),), committed=(("CCC", Decimal(2500)),)))
     assert (answer.quantity, answer.rule) == (150, "max_position_value")
-    assert "6000.00 held and 2500 on order leave 1500.00 of 10000" in answer.reason
+    assert "6,000.00 held and 2,500.00 on order leave 1,500.00 of 10,000" in answer.reason
 
 
 def test_a_position_above_the_cap_takes_nothing_more() -> None:

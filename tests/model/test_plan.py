@@ -44,7 +44,7 @@ SEEN = Market(
 
 def plan(*wishes: Signal, orders: Any = (), rules: Rules | None = None) -> Plan:
     signals = Signals(signals=wishes, source="test", digest="0")
-    return make_plan(signals, SEEN, orders, rules or Rules(), "test", "c-1")
+    return make_plan(signals, SEEN, orders, rules or Rules(), account="test", cycle_id="c-1")
 
 
 def test_a_key_is_the_same_for_the_same_place() -> None:
