@@ -174,6 +174,7 @@ class People:
     def _clock_jump(self) -> bool:
         """Back by up to a minute and a half, forward by up to a day; now and then somebody sets it right again."""
         seconds = self._chance.choice([-90, -10, -2, -0.3, 0.5, 5, 60, 3_600, 90_000])
+        seconds += self._chance.uniform(0, 0.01)  # so that no instant is shown twice to the microsecond
         self._clock.jump(timedelta(seconds=seconds))
         if abs(seconds) <= 90 and self._chance.random() < 0.5:
             self._timeline.after(micros(3), lambda: self._clock.jump(timedelta(seconds=-seconds)))

@@ -383,7 +383,7 @@ class World:
                 self.tally.deaths[name] += 1
                 raise PowerCut(name)
             case Fault.PAUSE:
-                self._suspend(process)
+                self._suspend(process, name)
             case Fault.CONTENDER:
                 self._process(f"beside-{process.number}")
             case Fault.STORAGE_ERROR:
@@ -399,12 +399,18 @@ class World:
         if self._stack and self._stack[-1] is process:
             raise Dead("while waiting")
 
-    def _suspend(self, process: Process) -> None:
+    def _suspend(self, process: Process, name: str) -> None:
         """The process stands still; others come, find its lease over at last, and trade; then it wakes."""
         process.hands.suspend()
+        began = self.timeline.us
         for _ in range(self._chance.randint(1, 3)):
             self.timeline.until(self.timeline.us + micros(10 ** self._chance.uniform(-1, 1.5)))
             self._process(f"beside-{process.number}")
+        window = self.scenario.refuses_repeats
+        if window is not None and self.timeline.us - began > micros(window.total_seconds() / 2):
+            # No guard of ours can help a process that is stopped at its last instruction before the wire for longer
+            # than the broker remembers numbers: docs/simulation.md names this limit. Here it does not wake.
+            raise Dead(name)
         self.trace.note(f"process {process.number} wakes")
         process.hands.wake()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oms.model import lifecycle
-from oms.model.event import BuysRevalidated, OrderEvent, OrderPlanned, OrderReserved, OrderSending
+from oms.model.event import BuysClosed, BuysRevalidated, OrderEvent, OrderPlanned, OrderReserved, OrderSending
 from oms.model.liquidity import cost_ceiling
-from oms.model.order import ZERO, Order, Side
+from oms.model.order import ZERO, Order, OrderPhase, Side
 from oms.model.rules import FundsPolicy
 from oms.sim.evidence import Evidence
 
@@ -15,7 +15,7 @@ from oms.sim.evidence import Evidence
 def check_world(evidence: Evidence) -> Iterator[str]:
     """Every violation, as a sentence with its numbers."""
     yield from _sent_on_a_later_day(evidence)
-    yield from _money_of_doubtful_buys_spent_again(evidence)
+    yield from _decided_against_open_orders(evidence)
     yield from _reserved_without_a_restart_token(evidence)
 
 
@@ -30,8 +30,8 @@ def _sent_on_a_later_day(evidence: Evidence) -> Iterator[str]:
                 yield f"I9 (a cycle sends only on its own day) is broken by {event.cl_ord_id}: sent at {fact.at}"
 
 
-def _money_of_doubtful_buys_spent_again(evidence: Evidence) -> Iterator[str]:
-    """I10: what open and doubtful buys may still cost is set aside before new buys are allowed."""
+def _decided_against_open_orders(evidence: Evidence) -> Iterator[str]:
+    """I7, I10: no cycle ends over a live order, and what open and doubtful buys may still cost is set aside."""
     orders: dict[str, Order] = {}
     for fact in evidence.facts:
         event = fact.event
@@ -39,6 +39,10 @@ def _money_of_doubtful_buys_spent_again(evidence: Evidence) -> Iterator[str]:
             orders[event.cl_ord_id] = lifecycle.planned(event, fact.at)
         elif isinstance(event, OrderEvent) and event.cl_ord_id in orders:
             orders[event.cl_ord_id] = lifecycle.apply(orders[event.cl_ord_id], event, fact.at)
+        elif isinstance(event, BuysClosed):
+            for order in orders.values():
+                if order.cycle_id == event.cycle_id and order.phase is OrderPhase.LIVE:
+                    yield f"I7 (a cycle ends when its orders have) is broken by {order.cl_ord_id}: {order.ord_status.value}"
         elif isinstance(event, BuysRevalidated):
             rules = evidence.rules_of(evidence.cycles[event.cycle_id])
             doubtful = [order for order in orders.values() if order.side is Side.BUY and not order.is_closed]
