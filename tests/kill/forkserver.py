@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,14 @@ def child(start: dict[str, Any]) -> None:
 
 def ended(pid: int, kill_after: float) -> int:
     """Wait for a child, killing it when its time is over; its exit code, or minus the signal that ended it."""
+
+    def strike(*_: object) -> None:
+        # The child may end by itself between its last instant and the end of its alarm.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
     # An alarm and not a loop of looks: on two cores those would take the child's own time.
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.signal(signal.SIGALRM, strike)
     signal.setitimer(signal.ITIMER_REAL, max(kill_after, 1e-6))
     _, state = os.waitpid(pid, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
