@@ -128,6 +128,9 @@ def an_order_is_requested_once_or_as_often_as_repeats_are_proved_harmless(eviden
             if received > most:
                 yield key, f"{received} requests were received, {most} are allowed"
             sendings = len(intent.of(OrderSending))
+            left = sendings - len(intent.of(OrderNotSent))
+            if left > most:
+                yield key, f"{left} requests left, {most} are allowed"
             if received > sendings and not evidence.restarted_since(intent):
                 yield key, f"{received} requests were received for {sendings} SENDING rows"
 

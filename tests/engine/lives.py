@@ -45,6 +45,14 @@ class OutOfOrder(BaseException):
     """Something reached the broker that did not stand in the journal; nobody may take this for a broker's error."""
 
 
+class Endless(BaseException):
+    """A process that passes point after point and never ends."""
+
+
+MOST_PASSAGES = 3_000
+"""Crash points that one process may pass; a plain cycle passes sixty."""
+
+
 @contextmanager
 def memory_folder() -> Iterator[Path]:
     """A folder without a disk below it, where the machine has such a place: these tests are not about the disk."""
@@ -215,6 +223,8 @@ def _live(script: Script, house: WatchedHouse, folder: Path, kills: Sequence[int
             life.passed.append(name)
             life.last.append(name)
             script.at_passage(house, len(life.passed), name)
+            if len(life.last) > MOST_PASSAGES:
+                raise Endless(f"{repro}, dead at {life.died_at}: still going after {life.last[-8:]}")
             if len(life.last) == kill:
                 life.died_at.append(name)
                 raise Dead(name)

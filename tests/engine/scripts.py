@@ -9,7 +9,7 @@ from decimal import Decimal
 from oms.model.order import Side
 from oms.model.rules import DoubtPolicy, Rules
 from oms.model.signal import Signal
-from tests.engine.house import House
+from tests.engine.house import House, buy
 from tests.engine.lives import WISHES, Script, WatchedHouse
 from tests.fakes.faulty_broker import PlaceFault
 
@@ -83,6 +83,17 @@ def declare_void(house: House) -> None:
         house.mailbox.post(house.clock, "resolve", cl_ord_id=order.cl_ord_id, reason="asked by telephone")
 
 
+def rise_at(passage: int):
+    """What is to be bought costs three per cent more from this passage on."""
+
+    def rise(house: House, now: int, _: str) -> None:
+        if now == passage:
+            for symbol in ("CCC", "DDD"):
+                house.market.prices[symbol] = (house.market.prices[symbol] * Decimal("1.03")).quantize(Decimal("0.01"))
+
+    return rise
+
+
 def tidy_between_steps(house: House, passage: int, name: str) -> None:
     """A quiet moment comes in the middle; the real store folds its log."""
     if name == "decide.after_done":
@@ -91,6 +102,7 @@ def tidy_between_steps(house: House, passage: int, name: str) -> None:
 
 STUCK = (Signal(side=Side.SELL, symbol="AAA", quantity=None, price=Decimal("50.40"), score=None), *WISHES[1:])
 """A sell whose limit nobody pays."""
+SMALL = (*WISHES[:2], buy("CCC", 50), buy("DDD", 100))
 IMPATIENT = Rules(order_deadline=SOON, doubt_window=SOON)
 
 SCRIPTS: dict[str, Script] = {
@@ -172,6 +184,8 @@ SCRIPTS: dict[str, Script] = {
             after=release,
         ),
         Script(name="barred while buying", at_passage=blacklist_at(40, "CCC")),
+        Script(name="holds what it buys", house={"positions": {"AAA": 100, "BBB": 200, "CCC": 50}}),
+        Script(name="prices rise after the plan", wishes=SMALL, at_passage=rise_at(20)),
         Script(name="sells only", wishes=WISHES[:2]),
         Script(name="buys only", wishes=WISHES[2:]),
     )
