@@ -45,7 +45,7 @@ from oms.model.event import (
     OrderReserved,
     SellsClosed,
 )
-from oms.model.order import Order
+from oms.model.order import Order, OrderPhase
 from oms.model.rules import Rules
 from oms.model.state import AccountState
 from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, OrdersRead, Watcher
@@ -463,7 +463,8 @@ class Driver:
     def _orders_call(self, at_latest: datetime | None = None) -> Callable[[], OrdersRead]:
         since = min(self._since(), at_latest or self.seen.now)
         unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
-        return lambda: self._read_orders(since, unresolved)
+        live = [order.order_no for order in self.state.orders if order.phase is OrderPhase.LIVE]
+        return lambda: self._read_orders(since, unresolved, [number for number in live if number is not None])
 
     def _since_foreign(self) -> datetime:
         """From so far back that a foreign order which was last seen open is seen to have ended."""
@@ -478,11 +479,16 @@ class Driver:
         known = [instant for instant in instants if instant is not None]
         return min([*known, self.seen.now]) - LOOK_BACK
 
-    def _read_orders(self, since: datetime, unresolved: Sequence[str]) -> OrdersRead:
-        """By reserved number first, then every page of the account's orders."""
+    def _read_orders(self, since: datetime, unresolved: Sequence[str], live: Sequence[str] = ()) -> OrdersRead:
+        """By reserved number first, then every page of the account's orders, then those at the broker that none showed.
+
+        A clock that was wrong when an order was made asks for too short a list; the number finds the order all the same.
+        """
         single = [report for number in unresolved if (report := self.broker.order(number)) is not None]
         read = self.broker.orders(since)
         listed = {report.order_no for report in read.orders if report.order_no is not None}
+        missed = [number for number in live if number not in listed]
+        single += [report for number in missed if (report := self.broker.order(number)) is not None]
         return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
 
     def _saw_orders(self, read: OrdersRead, troubled_since: datetime | None) -> None:
