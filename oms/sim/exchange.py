@@ -21,6 +21,8 @@ from oms.sim.timeline import Timeline, instant
 FEE = Decimal("0.005")
 """Account currency per share."""
 CENT = Decimal("0.01")
+HALF_A_LEASE = 8_000_000
+"""Microseconds."""
 REACH = Decimal("1.05")
 """A market buy locks cash for, and trades up to, this much of the price it arrived at."""
 
@@ -370,8 +372,8 @@ class Exchange:
         if request.price is not None and (request.price % CENT or request.price <= 0):
             return Refused("bad_price", f"{request.price} is not on the tick")
         if not self.is_open():
-            # What left in time and arrives too late is nobody's mistake.
-            was_open = self.session.is_open(instant(left_at))
+            # What was decided in time and arrives too late is nobody's mistake; a thread may sleep for half a lease.
+            was_open = self.session.is_open(instant(left_at - HALF_A_LEASE))
             return Refused("closed_meanwhile" if was_open else "market_closed", "the market is not open")
         return self._unaffordable(request)
 

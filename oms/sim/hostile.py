@@ -44,7 +44,7 @@ class HostileBroker(Broker):
         self._hidden: dict[str, int] = {}
         self._under_way: dict[int, Callable[[], None]] = {}
         self._lied_about_funds = False
-        self._is_known = False
+        self.is_known = False
         """The journal has its opening balance, which no later fact could tell to be a lie."""
 
     # What the world does to it
@@ -64,7 +64,7 @@ class HostileBroker(Broker):
     def new_cycle(self) -> None:
         """At most one reading of the funds in a cycle is too high."""
         self._lied_about_funds = False
-        self._is_known = True
+        self.is_known = True
 
     def is_under_way(self, order_no: str | None) -> bool:
         """Whether a request with this number may still arrive."""
@@ -258,9 +258,9 @@ class HostileBroker(Broker):
         exchange, late = self._exchange, self._exchange.late
         cash, available = exchange.cash - late, exchange.available
         wrong = ZERO
-        if self._is_known and self._sky.strikes(Fault.FUNDS_LOW):
+        if self.is_known and self._sky.strikes(Fault.FUNDS_LOW):
             wrong = -self._amount()
-        elif self._is_known and not self._lied_about_funds and self._sky.strikes(Fault.FUNDS_HIGH):
+        elif self.is_known and not self._lied_about_funds and self._sky.strikes(Fault.FUNDS_HIGH):
             self._lied_about_funds = True
             wrong = self._amount()
         if self._sky.strikes(Fault.FUNDS_NOT_FINITE):

@@ -76,8 +76,7 @@ class People:
             self._timeline.after(micros(visit.after), lambda visit=visit: self._come(visit))  # type: ignore[misc]
 
     def _come(self, visit: Visit) -> None:
-        state = self._state()
-        if self._sky.calm or state is None or not state.seq:
+        if self._sky.calm or not self._broker.is_known:
             # Nobody can tell what happens between the reading and the writing of the opening balance.
             return
         deed: Callable[[], bool] = getattr(self, f"_{visit.kind}")
@@ -134,7 +133,15 @@ class People:
 
     # Strangers
 
+    def _may_surprise(self) -> bool:
+        """Between a reading and what is decided from it nobody can know of a deed; the next reading shows it."""
+        state = self._state()
+        cycle = state.open_cycle if state is not None else None
+        return self._is_idle() if cycle is None else cycle.settled is None
+
     def _stranger_order(self) -> bool:
+        if not self._may_surprise():
+            return False
         price = (self._exchange.prices["ZZZ"] * Decimal("0.9")).quantize(CENT)
         request = request_of_stranger("ZZZ", Side.BUY, self._chance.randint(1, 50), price)
         return self._exchange.place_for_stranger(request, [(self._timeline.us + micros(1e6), request.order_qty)])
@@ -142,8 +149,7 @@ class People:
     def _stranger_trade(self) -> bool:
         state = self._state()
         cycle = state.open_cycle if state is not None else None
-        if (cycle is None and not self._is_idle()) or (cycle is not None and cycle.settled is not None):
-            # Between a reading and what is decided from it nobody can know of it; the next reading shows it.
+        if not self._may_surprise():
             return False
         planned = {order.symbol for order in cycle.opened.buys} if cycle is not None else set()
         symbols = [symbol for symbol in SYMBOLS if symbol not in planned] + ["ZZZ"]

@@ -82,6 +82,8 @@ class Scenario:
     messages_per_minute: int = 600
     max_in_flight: int = 24
     lease_s: float = 15.0
+    most: int | None = None
+    """Occasions at which each fault strikes at most; None: as chance will have it."""
     without: frozenset[str] = frozenset()
     """Names of parts that are left out: a fault, one occurrence (``late#3``), a strike, a visit, a wish (``AAA/1``)."""
 

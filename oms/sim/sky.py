@@ -87,6 +87,8 @@ class Sky:
         name = f"{fault}#{self._occasions[fault]}"
         if self.stream(fault).random() >= rate or name in self._scenario.without:
             return False
+        if self._scenario.most is not None and self.tally.faults[fault] >= self._scenario.most:
+            return False
         self._struck.append(name)
         self.happened(fault, status, name)
         return True

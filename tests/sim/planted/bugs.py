@@ -418,12 +418,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, reconciliation, "_own", wrong)
 
 
-@bug("a difference of shares is not shown", fast=False)
-def _(stack: ExitStack) -> None:
-    swap(stack, conductor, "_differences", lambda *_: ())
-
-
-@bug("the cycle ends while a cancel is under way", fast=False)
+@bug("the cycle ends while a cancel is under way")
 def _(stack: ExitStack) -> None:
     from oms.model.order import Pending
 
