@@ -480,10 +480,7 @@ class Driver:
         return min([*known, self.seen.now]) - LOOK_BACK
 
     def _read_orders(self, since: datetime, unresolved: Sequence[str], live: Sequence[str] = ()) -> OrdersRead:
-        """By reserved number first, then every page of the account's orders, then those at the broker that none showed.
-
-        A clock that was wrong when an order was made asks for too short a list; the number finds the order all the same.
-        """
+        """By number, then every page, then by number what no page showed: a clock that was wrong asks for too few."""
         single = [report for number in unresolved if (report := self.broker.order(number)) is not None]
         read = self.broker.orders(since)
         listed = {report.order_no for report in read.orders if report.order_no is not None}
