@@ -356,9 +356,11 @@ class Evidence:
         return intent is not None and (intent.order.is_unresolved or intent.voided_by_a_person)
 
     def strangers_between(self, first: datetime, last: datetime) -> bool:
-        """Whether somebody else moved money or shares of the account between two instants."""
+        """Whether somebody else moved or locked money or shares of the account between two instants."""
         return any(
-            first <= row.at <= last and (cash_moved(row) or shares_moved(row)) and self.key(row) is None
+            first <= row.at <= last
+            and (cash_moved(row) or shares_moved(row) or row.kind is LogKind.ACCEPTED)
+            and self.key(row) is None
             for row in self.log
         )
 

@@ -1,0 +1,76 @@
+"""``oms sim run|replay|sweep`` at the terminal: figures, the line that lives a failure again, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from oms.cli import oms
+from tests.sim.planted.bugs import BUGS, planted
+
+
+def sim(*words: str) -> Result:
+    return CliRunner().invoke(oms, ["sim", *words])
+
+
+def test_a_run_counts_what_happened() -> None:
+    """Cycles, faults, deaths, coverage with its unvisited corners, and no failure."""
+    done = sim("run", "--seeds", "12", "--jobs", "1", "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert answer["schema"] == "oms.sim-run/1"
+    assert (answer["seeds"], answer["failures"], answer["store"]) == (12, [], "sqlite in memory")
+    assert answer["cycles"] == sum(answer["outcomes"].values()) > 10
+    assert sum(answer["faults"].values()) > 50
+    assert answer["unvisited"]
+
+
+def test_a_run_for_people() -> None:
+    """The same as tables, with the verdict in the last line."""
+    done = sim("run", "--seeds", "5", "--jobs", "1", "--in-ram")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == "no law was broken"
+    assert "between" in done.stdout
+
+
+def test_a_failing_seed_prints_the_line_that_lives_it_again() -> None:
+    """Exit code 1; the printed replay fails too, and shrinks."""
+    (found,) = [bug for bug in BUGS if bug.name == "more is sold than is held"]
+    with planted(found):
+        done = sim("run", "--seeds", "60", "--jobs", "1", "--in-ram")
+        assert done.exit_code == 1
+        line = next(line for line in done.stdout.splitlines() if line.startswith("  oms sim replay "))
+        again = sim(*line.split()[2:], "--shrink")
+        assert again.exit_code == 1
+        assert "--without" in again.stdout
+    assert sim(*line.split()[2:]).exit_code == 0
+
+
+def test_a_replay_shows_every_event() -> None:
+    """Facts, requests and crash points stand in it in order, and two replays are the same."""
+    first, second = sim("replay", "3", "--trace"), sim("replay", "3", "--trace")
+    assert first.exit_code == 0
+    assert first.stdout == second.stdout
+    assert "process 1 starts" in first.stdout
+    assert ". journal.after_barrier" in first.stdout
+
+
+def test_a_user_rehearses_his_own_limits(tmp_path: Path) -> None:
+    """With --config the cycles run under the limits of that file."""
+    file = tmp_path / "config.yaml"
+    file.write_text("account: test\nmode: paper\nexecution:\n  max_position_value: 500\n")
+    done = sim("replay", "2", "--trace", "--config", str(file))
+    assert done.exit_code == 0, done.output
+    quantities = [line for line in done.stdout.splitlines() if "max_position_value" in line]
+    assert quantities
+
+
+def test_a_sweep_counts_its_lives() -> None:
+    """Every thirtieth crash point, all deaths and faults, as a table of counts."""
+    done = sim("sweep", "--step", "60", "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert answer["lives"] == sum(row["lives"] for row in answer["rows"]) > 100
+    assert not any(row["broken"] for row in answer["rows"])

@@ -1,0 +1,49 @@
+"""One small cycle, enumerated: deaths × crash points × broker faults, counted, and none of them breaks a law."""
+
+from __future__ import annotations
+
+import pytest
+
+from oms.model.rules import DoubtPolicy
+from oms.sim.faults import Fault
+from oms.sim.sweep import BROKER_FAULTS, DEATHS, FAIR, Row, pairs, passages, singles, small
+
+
+def broken(rows: list[Row]) -> list[str]:
+    return [f"{row.fault}, {row.death}: {each}" for row in rows for each in row.broken]
+
+
+def test_every_death_at_every_point_in_fair_weather() -> None:
+    """All kinds of death, at every passage of the cycle, under both policies of doubt."""
+    rows = list(singles(faults=[None], step=2))
+    assert broken(rows) == []
+    assert [row.fault for row in rows] == [FAIR] * len(DEATHS)
+    assert all(row.lives >= 20 for row in rows)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_kill_under_every_fault(part: int) -> None:
+    """A kill at every ninth passage while each of the broker's faults strikes."""
+    rows = list(singles(faults=BROKER_FAULTS[part::4], deaths=[Fault.KILL], policies=[DoubtPolicy.RESEND], step=9))
+    assert broken(rows) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("fault", [None, *BROKER_FAULTS])
+def test_every_death_at_every_point_under_every_fault(fault: Fault | None) -> None:
+    """Everything that can be enumerated about one death in a small cycle."""
+    assert broken(list(singles(faults=[fault]))) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("death", [Fault.KILL, Fault.POWER_CUT])
+def test_every_pair_of_deaths(death: Fault) -> None:
+    """The second death falls on every passage of the recovery from the first."""
+    assert broken(list(pairs([death]))) == []
+
+
+def test_the_small_cycle_passes_enough_points() -> None:
+    """Two sells and two buys pass a good many crash points in one process."""
+    assert passages(small(None, (), DoubtPolicy.RESEND)) > 45
