@@ -12,7 +12,10 @@ from tests.sim.planted.bugs import BUGS, planted
 
 
 def sim(*words: str) -> Result:
-    return CliRunner().invoke(oms, ["sim", *words])
+    """One command; its exit code is what the program would end with."""
+    done = CliRunner().invoke(oms, ["sim", *words], standalone_mode=False, catch_exceptions=False)
+    done.exit_code = done.return_value or 0
+    return done
 
 
 def test_a_run_counts_what_happened() -> None:
