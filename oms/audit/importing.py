@@ -239,7 +239,8 @@ def _jsonl(path: Path, file: File) -> Lines:
 
 def _csv(path: Path, file: File) -> Lines:
     reader = csv.reader(_lines(path, file), strict=True)
-    csv.field_size_limit(LARGEST_LINE)
+    # The limit is the whole process's: whoever reads another CSV afterwards finds the one that stood before.
+    before = csv.field_size_limit(LARGEST_LINE)
     try:
         next(reader, None)
         for cells in reader:
@@ -257,6 +258,8 @@ def _csv(path: Path, file: File) -> Lines:
             yield reader.line_num, _typed(row), _unhex(stored, "hash")
     except (ValueError, TypeError, csv.Error) as error:
         raise DamagedError(f"{path.name}, line {reader.line_num} is no row: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 _READERS: dict[str, Callable[[Path, File], Lines]] = {"jsonl": _jsonl, "csv": _csv}
