@@ -21,6 +21,8 @@ from oms.sim.timeline import Timeline, instant
 FEE = Decimal("0.005")
 """Account currency per share."""
 CENT = Decimal("0.01")
+AFTER_CANCEL = 700_000
+"""Microseconds after which a fill is reported that a confirmed cancel could not stop."""
 HALF_A_LEASE = 8_000_000
 """Microseconds."""
 REACH = Decimal("1.05")
@@ -252,9 +254,14 @@ class Exchange:
         for order in self.orders:
             if order.is_open:
                 self._move(order)
-            elif order.after_cancel and order.cancel_at is not None and self._timeline.us >= order.cancel_at + 700_000:
+            elif self._trades_on(order):
                 qty, order.after_cancel = order.after_cancel, 0
                 self._fill(order, qty)
+
+    def _trades_on(self, order: Resting) -> bool:
+        """Whether a fill is due that the cancel could not stop."""
+        due = order.cancel_at is not None and self._timeline.us >= order.cancel_at + AFTER_CANCEL
+        return due and order.after_cancel > 0 and order.state is BrokerState.CANCELED
 
     def _move(self, order: Resting) -> None:
         while order.is_open and self._next_event(order):
