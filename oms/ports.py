@@ -235,8 +235,8 @@ class Journal(Protocol):
         """Push the lease's expiry out when a third of it has passed; cheap to call often."""
         ...
 
-    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
-        """Those of these reserved numbers that belong to an order of this journal, of any age."""
+    def known_numbers(self, order_nos: Collection[str]) -> Mapping[str, str]:
+        """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
         ...
 
     def keep_config(self, config_hash: str, canonical: str) -> None:

@@ -78,7 +78,8 @@ def _trouble(seen: Seen, rules: Rules) -> Decision | None:
 
 def _facts(state: AccountState, seen: Seen, read: OrdersRead, rules: Rules) -> Iterator[Event]:
     """What the reading adds; readings that miss an order are counted as far as anybody asks how many there were."""
-    for event in facts(state, read, executions=seen.capabilities.reports_executions, known=seen.known):
+    executions = seen.capabilities.reports_executions
+    for event in facts(state, read, executions=executions, known=seen.known, older=seen.older):
         if not (isinstance(event, OrderNotFound) and event.reads > rules.doubt_reads):
             yield event
 

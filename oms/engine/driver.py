@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from oms import crashpoints
+from oms.engine import passages
 from oms.engine.conductor import decide
 from oms.engine.limiter import MessageRate
+from oms.engine.older import OlderOrders
 from oms.engine.operators import carry_out
 from oms.engine.orders import (
     Ask,
@@ -37,7 +39,6 @@ from oms.model.account import Quote
 from oms.model.event import (
     AttentionRaised,
     BuysClosed,
-    BuysRevalidated,
     CycleResumed,
     Event,
     OrderBlocked,
@@ -111,6 +112,7 @@ class Driver:
         self._watcher = watcher or Unwatched()
         self._stopping = stopping
         self._last_now: datetime | None = None
+        self._older = OlderOrders()
         self._raised: set[tuple[str, str | None, str | None, str]] = set()
         self._rate = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
         now = self.now()
@@ -194,13 +196,13 @@ class Driver:
         if read is not None:
             crashpoints.point("facts.before_commit")
         if fresh:
-            self._point_before(fresh)
+            passages.before(fresh)
             self.append(fresh)
-            self._point_after(fresh)
+            passages.after(fresh)
         if read is not None:
             crashpoints.point("facts.after_commit")
             asked_at = read.asked_at if read.complete else self.seen.asked_at
-            self.seen = replace(self.seen, read=None, known=frozenset(), asked_at=asked_at)
+            self.seen = replace(self.seen, read=None, known={}, older={}, asked_at=asked_at)
 
     def append(self, events: Sequence[Event]) -> None:
         """Journal facts: intents, a resumption and, where the world is told, the end of a cycle reach the disk first."""
@@ -228,20 +230,6 @@ class Driver:
         self._raised.add(key)
         return True
 
-    @staticmethod
-    def _point_before(events: Sequence[Event]) -> None:
-        if any(isinstance(event, BuysRevalidated) for event in events):
-            crashpoints.point("decide.before_revalidation")
-        if any(isinstance(event, BuysClosed) for event in events):
-            crashpoints.point("decide.before_done")
-
-    @staticmethod
-    def _point_after(events: Sequence[Event]) -> None:
-        if any(isinstance(event, BuysRevalidated) for event in events):
-            crashpoints.point("decide.after_revalidation")
-        if any(isinstance(event, BuysClosed) for event in events):
-            crashpoints.point("decide.after_done")
-
     def operators(self) -> None:
         """Read the mailbox; called before every send and at every poll."""
         for message in self._mailbox.unread(self.state.inbox_id):
@@ -263,8 +251,9 @@ class Driver:
         read = replace(self._call(lambda: self._read_orders(since, unresolved)), asked_at=asked_at)
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
+        older = self._older.among(read, known, self.state)
         executions = self.seen.capabilities.reports_executions
-        events = facts_after_restore(self.state, read, unproved.mark, executions=executions, known=known)
+        events = facts_after_restore(self.state, read, unproved.mark, executions=executions, known=known, older=older)
         crashpoints.point("restore.before_facts")
         self.journal.append_barrier(events)
         self._watcher.happened(self.state, events)
@@ -492,7 +481,7 @@ class Driver:
         # Looked up now: a cycle that opens before the facts are drawn sends its orders out of memory.
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
-        self.seen = replace(self.seen, read=read, known=known)
+        self.seen = replace(self.seen, read=read, known=known, older=self._older.among(read, known, self.state))
         if not read.complete:
             # What it showed counts, what it did not show is not known: that is no answer yet.
             self._in_trouble(f"{self.broker.name} did not show all its orders", troubled_since)

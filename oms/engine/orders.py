@@ -8,6 +8,7 @@ from datetime import datetime
 
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.event import Event
+from oms.model.order import Order
 from oms.ports import Capabilities, OrdersRead
 
 
@@ -30,8 +31,10 @@ class Seen:
     started_at: datetime
     read: OrdersRead | None = None
     """A reading of the broker's orders whose facts are not journaled yet."""
-    known: frozenset[str] = frozenset()
-    """Reserved numbers in ``read`` that belong to orders of this journal older than those in memory."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Reserved numbers in ``read`` that belong to orders of this journal, of any age, with their ``cl_ord_id``."""
+    older: Mapping[str, Order] = field(default_factory=dict)
+    """Those of them that are out of memory, by reserved number."""
     asked_at: datetime | None = None
     """Instant before the last complete reading whose facts are journaled."""
     funds: Funds | None = None

@@ -5,7 +5,7 @@ Identity is the reserved number first, then our mark; never symbol, side, size o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -26,15 +26,25 @@ from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, CloseRea
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
 
+NO_ORDERS: Mapping[str, Order] = {}
 
-def facts(state: AccountState, read: OrdersRead, *, executions: bool, known: frozenset[str]) -> Iterator[Event]:
+
+def facts(
+    state: AccountState,
+    read: OrdersRead,
+    *,
+    executions: bool,
+    known: Container[str],
+    older: Mapping[str, Order] = NO_ORDERS,
+) -> Iterator[Event]:
     """The facts that one reading adds to what the journal holds already; none where it adds nothing.
 
     Args:
         executions: the broker reports every execution with its id (else a watermark of quantity and notional is kept).
-        known: reserved numbers of this journal's orders that are too old to be in memory.
+        known: reserved numbers that belong to orders of this journal, in memory or not.
+        older: those of them that are out of memory, by reserved number, for what comes late.
     """
-    by_number = {order.order_no: order for order in state.orders if order.order_no is not None}
+    by_number = {**older, **{order.order_no: order for order in state.orders if order.order_no is not None}}
     by_key = {order.cl_ord_id: order for order in state.orders}
     settles = state.cycle.opened.settles if state.cycle is not None else None
     found: set[str] = set()
@@ -71,7 +81,7 @@ def _mismatch(order: Order, report: BrokerOrder) -> str | None:
     return f"the broker shows {there} under number {report.order_no}, the journal holds {sent}"
 
 
-def _foreign(state: AccountState, report: BrokerOrder, known: frozenset[str]) -> Iterator[Event]:
+def _foreign(state: AccountState, report: BrokerOrder, known: Container[str]) -> Iterator[Event]:
     if report.order_no in known:
         return
     before = state.external.get(report.order_id)

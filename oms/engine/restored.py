@@ -8,7 +8,7 @@ was open in the backup sends nothing more, because its later orders may have bee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from oms.engine.reconciliation import facts
@@ -24,7 +24,7 @@ from oms.model.event import (
     Halted,
     OrderInDoubt,
 )
-from oms.model.order import OrdStatus
+from oms.model.order import Order, OrdStatus
 from oms.model.restoration import Restoration
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
@@ -41,7 +41,13 @@ class Unproved:
 
 
 def facts_after_restore(
-    state: AccountState, read: OrdersRead, mark: Restoration, *, executions: bool, known: frozenset[str]
+    state: AccountState,
+    read: OrdersRead,
+    mark: Restoration,
+    *,
+    executions: bool,
+    known: Container[str],
+    older: Mapping[str, Order],
 ) -> list[Event]:
     """What follows from the broker's orders for a journal that ends at its backup.
 
@@ -50,7 +56,7 @@ def facts_after_restore(
     """
     if not read.complete:
         raise BrokerUnavailable("the broker did not show all its orders; after a restore nothing is sent without them")
-    adopted = list(facts(state, read, executions=executions, known=known))
+    adopted = list(facts(state, read, executions=executions, known=known, older=older))
     strangers = [event for event in adopted if isinstance(event, ExternalOrderSeen)]
     return [
         *_doubts(state, mark),

@@ -107,10 +107,11 @@ def read_head(connection: Connection, account: str) -> Head:
     return Head(seq=seq, hash=link, barrier_seq=found.barrier_seq, barrier_hash=found.barrier_hash)
 
 
-def known_numbers(raw: sqlite3.Connection, account: str, order_nos: Collection[str]) -> frozenset[str]:
-    """Those of these reserved numbers that belong to an order of this journal, of any age."""
-    sql = "SELECT 1 FROM orders WHERE account = ? AND order_no = ?"
-    return frozenset(number for number in order_nos if raw.execute(sql, (account, number)).fetchone())
+def known_numbers(raw: sqlite3.Connection, account: str, order_nos: Collection[str]) -> dict[str, str]:
+    """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
+    sql = "SELECT cl_ord_id FROM orders WHERE account = ? AND order_no = ?"
+    found = {number: raw.execute(sql, (account, number)).fetchone() for number in order_nos}
+    return {number: row[0] for number, row in found.items() if row is not None}
 
 
 def recall_order(connection: Connection, cl_ord_id: str) -> Order | None:

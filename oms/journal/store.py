@@ -26,6 +26,7 @@ from oms.journal.opening import opened_for_writing
 from oms.journal.projection import Shadow, check_exact
 from oms.journal.scalars import to_instant
 from oms.model.event import Event, OrderReserved, Recorded
+from oms.model.order import Order
 from oms.model.state import AccountState
 from oms.ports import Clock
 
@@ -88,7 +89,7 @@ class SqliteJournal:
             loaded = loading.load(connection, account)
             self._check_anchor(loaded.head)
         self.state = loaded.state
-        self.state.recall = lambda cl_ord_id: loading.recall_order(self._connection, cl_ord_id)
+        self.state.recall = self._recall
         self._head = loaded.head
         self._shadow = Shadow(loaded.state, loaded.opened_seq)
         self._anchored_at = clock.elapsed()
@@ -207,11 +208,15 @@ class SqliteJournal:
             self._configs[config_hash] = row[0]
         return self._configs[config_hash]
 
-    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
-        """Those of these reserved numbers that belong to an order of this journal, of any age."""
+    def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
+        """Those of these reserved numbers that belong to an order of this journal, with its ``cl_ord_id``."""
         self._refuse_broken()
         with self._failing("looking orders up"):
             return loading.known_numbers(self._raw, self._account, order_nos)
+
+    def _recall(self, cl_ord_id: str) -> Order | None:
+        with self._failing("looking an earlier order up"):
+            return loading.recall_order(self._connection, cl_ord_id)
 
     @property
     def head(self) -> Head:

@@ -154,8 +154,8 @@ class RamJournal(Journal):
 
     # Reading
 
-    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
-        return frozenset(number for number in order_nos if number in self._numbers)
+    def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
+        return {number: self._numbers[number] for number in order_nos if number in self._numbers}
 
     def config(self, config_hash: str) -> str | None:
         return self._chain.configs.get(config_hash)

@@ -224,13 +224,13 @@ def read_of(*orders: BrokerOrder, complete: bool = True) -> OrdersRead:
 def test_an_incomplete_reading_proves_nothing() -> None:
     """A page is missing: nothing is concluded, the start ends with 75."""
     with pytest.raises(BrokerUnavailable, match="did not show all"):
-        facts_after_restore(AccountState("a"), read_of(complete=False), MARK, executions=True, known=frozenset())
+        facts_after_restore(AccountState("a"), read_of(complete=False), MARK, executions=True, known={}, older={})
 
 
 def test_an_order_of_unknown_number_is_external_and_halts() -> None:
     """Seen, told, halted, answered; an order of this journal's older cycles is none of these."""
     read = read_of(stranger("7"), stranger("8"))
-    events = facts_after_restore(AccountState("a"), read, MARK, executions=True, known=frozenset({"8"}))
+    events = facts_after_restore(AccountState("a"), read, MARK, executions=True, known={"8": "B000"}, older={})
     assert [type(event) for event in events if isinstance(event, ExternalOrderSeen | Halted | CommandAnswered)] == [
         ExternalOrderSeen,
         Halted,
@@ -242,5 +242,5 @@ def test_a_halt_for_all_orders_is_not_given_twice() -> None:
     """An account that is halted for all orders already keeps its halt and its reason."""
     state = AccountState("a")
     state.halt = Halted(scope=HaltScope.ALL, reason="a person", author="somebody")
-    events = facts_after_restore(state, read_of(stranger("7")), MARK, executions=True, known=frozenset())
+    events = facts_after_restore(state, read_of(stranger("7")), MARK, executions=True, known={}, older={})
     assert not [event for event in events if isinstance(event, Halted)]

@@ -141,9 +141,9 @@ class JournalContract:
         journal.close()
         again = open_one()
         ours = {"1-SELL-0", "2-BUY-0", "3-SELL-0"}
-        assert again.known_numbers([*ours, "unknown", ""]) == ours
-        assert again.known_numbers([]) == frozenset()
-        assert again.known_numbers([str(n) for n in range(50_000)]) == frozenset()
+        assert again.known_numbers([*ours, "unknown", ""]).keys() == ours
+        assert again.known_numbers([]) == {}
+        assert again.known_numbers([str(n) for n in range(50_000)]) == {}
         again.close()
 
     def test_configurations_are_kept_whole(self, journal: Journal, open_one: Open) -> None:

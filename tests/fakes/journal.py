@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from oms.model.event import Event, OrderFilled, OrderReserved, Recorded
+from oms.model.event import CycleOpened, Event, OrderFilled, OrderReserved, Recorded
+from oms.model.order import Order
 from oms.model.state import AccountState
 from oms.ports import Clock, Journal, Lease, Mailbox, Message
 
@@ -23,6 +24,8 @@ class MemoryJournal(Journal):
         self._clock = clock
         self._numbers: dict[str, str] = {}
         self._executions: set[str] = set()
+        self._earlier: dict[str, Order] = {}
+        self.state.recall = self._earlier.get
 
     def reborn(self, *, token: str | None = None, lose_soft_commits: bool = False) -> MemoryJournal:
         """What the next process finds; after a power cut only what a barrier has covered."""
@@ -63,6 +66,8 @@ class MemoryJournal(Journal):
         if isinstance(event, OrderFilled):
             assert event.exec_id not in self._executions, f"execution {event.exec_id} booked twice"
             self._executions.add(event.exec_id)
+        if isinstance(event, CycleOpened):
+            self._earlier.update({order.cl_ord_id: order for order in self.state.orders})
         self.state.apply(row)
         self.rows.append(row)
 
@@ -77,8 +82,8 @@ class MemoryJournal(Journal):
     def renew(self) -> None:
         """A lease in memory does not run out."""
 
-    def known_numbers(self, order_nos: Collection[str]) -> frozenset[str]:
-        return frozenset(number for number in order_nos if number in self._numbers)
+    def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
+        return {number: self._numbers[number] for number in order_nos if number in self._numbers}
 
     def keep_config(self, config_hash: str, canonical: str) -> None:
         self.configs[config_hash] = canonical
