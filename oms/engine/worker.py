@@ -156,6 +156,10 @@ class Worker:
 
     def _closed(self) -> Ending | None:
         """Outside the exchange's hours no cycle begins: an engine that stays up goes on waiting."""
+        if self._assignment.loop and self._driver.market.skips_nights:
+            # Days that are only played do not open by waiting for the clock, so the beat alone would not wait at all.
+            signal = self._cadence.wait_after_trouble("the market is closed")
+            return None if signal is None else Ending(exit_code=signal, why="stopped between two cycles")
         if self._assignment.loop:
             return None
         session = self._driver.seen.session

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from oms.engine.cadence import Cadence
+from oms.engine.worker import Assignment, Worker
 from oms.errors import TryAgainError
+from oms.model.account import Session
+from oms.model.signal import Signals
 from tests.engine.house import House, buy
 
 INTERVAL = timedelta(seconds=30)
@@ -53,6 +56,33 @@ def test_run_once_outside_the_hours_opens_no_cycle_and_says_when_the_market_open
     assert ending.exit_code == TryAgainError.exit_code
     assert "the market is closed" in ending.why
     assert house.journal.state.cycle is None
+
+
+@pytest.mark.parametrize("skips_nights", [True, False])
+def test_an_engine_that_stays_up_does_not_spin_while_the_market_is_closed(
+    tmp_path: Path, *, skips_nights: bool
+) -> None:
+    """Ten seconds of a closed market are a handful of looks at it, not thousands."""
+    house = House(tmp_path, patient=True)
+    house.market.skips_nights = skips_nights
+    house.market.close_day()
+    looks = 0
+    enter = house.market.enter
+
+    def counted(last_day: date | None, open_day: date | None) -> Session | None:
+        nonlocal looks
+        looks += 1
+        return enter(last_day, open_day)
+
+    house.market.enter = counted  # type: ignore[method-assign]
+    assignment = Assignment(mode="paper", config_hash="c0", canonical="{}", version="test", loop=True)
+    end = house.clock.elapsed() + 10
+    house.stopping = lambda: 143 if house.clock.elapsed() > end else None
+    ending = Worker(
+        house.driver(), assignment, wishes=lambda _: Signals(signals=(), source="", digest=""), new_cycle_id=lambda: "c"
+    ).run()
+    assert ending.exit_code == 143
+    assert looks < 20
 
 
 @pytest.mark.parametrize("method", ["funds", "quotes"])
