@@ -199,10 +199,7 @@ class HostileBroker(Broker):
             self._exchange.fill_now(order)
         if sky.strikes(Fault.SLOW_CANCEL, "PENDING_CANCEL"):
             at += micros(2.5)
-        # The engine looks at closed orders once more after `execution.grace`; what a lagging list shows still later is
-        # told as a difference of shares, but not booked until the next start: docs/simulation.md names this limit.
-        is_in_time = not sky.is_so(Fault.LIST_LAG)
-        if is_in_time and sky.strikes(Fault.FILL_AFTER_CANCEL, "PENDING_CANCEL"):
+        if sky.strikes(Fault.FILL_AFTER_CANCEL, "PENDING_CANCEL"):
             after = max(order.leaves // 2, 1)
         if not self._exchange.cancel(order, at=at, fill_after=after):
             raise Refused("already_closed", order.order_id)
