@@ -1,8 +1,7 @@
-"""The stair: a configuration in, a wired engine out; the one module that knows every concrete class."""
+"""The stair: a configuration in, a wired engine out; it knows every concrete class, but for Tiger's (``tiger_wiring``)."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -29,7 +28,6 @@ from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
-from oms.gateways.tiger import TigerBroker, TigerClient, agree, read_credentials
 from oms.gateways.yahoo import YahooMarket
 from oms.journal.connection import driver, reader_engine
 from oms.journal.inbox import Inbox
@@ -45,6 +43,7 @@ from oms.model.symbol import canonical_symbol
 from oms.places import Places, bars_file, places
 from oms.ports import BarSet, Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
+from oms.tiger_wiring import tiger_of
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
@@ -216,38 +215,6 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places,
         session=market.session,
         watching=watching,
     )
-
-
-def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_run: bool = False) -> TigerBroker:
-    """The Tiger account of a configuration, logged in; with ``watching`` the caller promises to send nothing.
-
-    Raises:
-        UsageError: a dry run, or a market of the past against another gateway than one on this machine.
-        RefusedError: mode and account disagree, or real money without having been armed.
-        CredentialsError: the properties file is of no use, or the login was refused.
-        BrokerUnavailable: the gateway did not answer.
-    """
-    mode, tiger, source = loaded.config.mode, loaded.config.broker.tiger, loaded.config.market.source
-    credentials = read_credentials(loaded.resolve(tiger.properties), os.environ)
-    agree(mode, credentials.account)
-    if not watching and (dry_run or mode == "dry_run"):
-        raise UsageError("broker.kind: a dry run at tiger is not supported by this release; expected paper")
-    if not watching and mode == "live":
-        raise RefusedError("mode: live is not armed, and this release cannot arm it; nothing was sent")
-    timeout = tiger.timeout.total_seconds()
-    if credentials.timeout and loaded.origins.get("broker.tiger.timeout", "default") == "default":
-        timeout = credentials.timeout
-    client = TigerClient(credentials, clock, server_url=tiger.server_url, timeout=timeout)
-    try:
-        if source in ("replay", "simulated") and not client.is_local:
-            raise UsageError(
-                f"market.source: {source} is not today's market, at which Tiger would trade; expected yahoo"
-            )
-        client.login()
-    except BaseException:
-        client.close()
-        raise
-    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats)
 
 
 def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast | None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 GROUND = {"oms", "errors", "crashpoints"}
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
-BELOW_ROOF = STAIR | {"app", "operator_desk"}
+BELOW_ROOF = STAIR | {"app", "operator_desk", "tiger_wiring"}
 
 # Who may import whom, besides itself. A new room fails the test until it is given its floor here.
 MAY_IMPORT = {
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "configuration": GROUND | {"model", "resources", "inputfile"},
     "config": GROUND | {"model", "resources", "inputfile", "configuration"},
     "places": GROUND | {"config"},
-    "app": STAIR,
+    "app": STAIR | {"tiger_wiring"},
+    "tiger_wiring": STAIR,
     "operator_desk": STAIR,
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,

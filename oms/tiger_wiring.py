@@ -1,0 +1,42 @@
+"""The stair to Tiger: a configuration in, a logged-in account out, or the reason why nothing may be sent to it."""
+
+from __future__ import annotations
+
+import os
+
+from oms.config import LoadedConfig
+from oms.errors import RefusedError, UsageError
+from oms.gateways.tiger import TigerBroker, TigerClient, agree, read_credentials
+from oms.ports import Clock
+
+
+def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_run: bool = False) -> TigerBroker:
+    """The Tiger account of a configuration, logged in; with ``watching`` the caller promises to send nothing.
+
+    Raises:
+        UsageError: a dry run, or a market of the past against another gateway than one on this machine.
+        RefusedError: mode and account disagree, or real money without having been armed.
+        CredentialsError: the properties file is of no use, or the login was refused.
+        BrokerUnavailable: the gateway did not answer.
+    """
+    mode, tiger, source = loaded.config.mode, loaded.config.broker.tiger, loaded.config.market.source
+    credentials = read_credentials(loaded.resolve(tiger.properties), os.environ)
+    agree(mode, credentials.account)
+    if not watching and (dry_run or mode == "dry_run"):
+        raise UsageError("broker.kind: a dry run at tiger is not supported by this release; expected paper")
+    if not watching and mode == "live":
+        raise RefusedError("mode: live is not armed, and this release cannot arm it; nothing was sent")
+    timeout = tiger.timeout.total_seconds()
+    if credentials.timeout and loaded.origins.get("broker.tiger.timeout", "default") == "default":
+        timeout = credentials.timeout
+    client = TigerClient(credentials, clock, server_url=tiger.server_url, timeout=timeout)
+    try:
+        if source in ("replay", "simulated") and not client.is_local:
+            raise UsageError(
+                f"market.source: {source} is not today's market, at which Tiger would trade; expected yahoo"
+            )
+        client.login()
+    except BaseException:
+        client.close()
+        raise
+    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats)
