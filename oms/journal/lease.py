@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from oms.errors import FenceLostError, LeaseHeldError
 from oms.journal.chain import genesis
 from oms.journal.machine import ProcessInfo, is_gone, this_process
 from oms.journal.scalars import from_instant, to_instant
+from oms.journal.statements import Statements
 from oms.ports import Clock, Lease
 
 _READ = (
@@ -41,7 +41,7 @@ class LeaseRow:
         self._process = process
         self._renewed = clock.elapsed()
 
-    def take(self, raw: sqlite3.Connection) -> Lease:
+    def take(self, raw: Statements) -> Lease:
         """Become the holder.
 
         Raises:
@@ -90,7 +90,7 @@ class LeaseRow:
         """A third of the lease has passed since it was last renewed, by a clock that cannot jump."""
         return self._clock.elapsed() - self._renewed >= self._seconds / 3
 
-    def renew(self, raw: sqlite3.Connection, fence: int) -> None:
+    def renew(self, raw: Statements, fence: int) -> None:
         """Push the expiry out.
 
         Raises:
@@ -103,7 +103,7 @@ class LeaseRow:
             raise fence_lost(raw, self._account, fence)
         self._renewed = self._clock.elapsed()
 
-    def release(self, raw: sqlite3.Connection, fence: int) -> None:
+    def release(self, raw: Statements, fence: int) -> None:
         """Give it back; nothing happens where it is no longer ours."""
         raw.execute(_RELEASE, (self._account, fence))
 
@@ -122,7 +122,7 @@ def is_held(row: Mapping[str, Any], now: datetime) -> bool:
     return not is_gone(holder, this_process())
 
 
-def fence_lost(raw: sqlite3.Connection, account: str, fence: int) -> FenceLostError:
+def fence_lost(raw: Statements, account: str, fence: int) -> FenceLostError:
     """Why a write under ``fence`` was refused."""
     found = raw.execute(_READ, (account,)).fetchone()
     if found is None or found[0] == fence:

@@ -5,7 +5,6 @@ It must be the same state that a fold of every fact gives; ``journal verify`` an
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from oms.journal import tables
 from oms.journal.chain import genesis
 from oms.journal.codec import decode
 from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS, ORDERS
+from oms.journal.statements import Statements
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.detail import HaltScope
 from oms.model.event import (
@@ -107,7 +107,7 @@ def read_head(connection: Connection, account: str) -> Head:
     return Head(seq=seq, hash=link, barrier_seq=found.barrier_seq, barrier_hash=found.barrier_hash)
 
 
-def known_numbers(raw: sqlite3.Connection, account: str, order_nos: Collection[str]) -> dict[str, str]:
+def known_numbers(raw: Statements, account: str, order_nos: Collection[str]) -> dict[str, str]:
     """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
     sql = "SELECT cl_ord_id FROM orders WHERE account = ? AND order_no = ?"
     found = {number: raw.execute(sql, (account, number)).fetchone() for number in order_nos}

@@ -6,7 +6,6 @@ fresh fold of every fact, must be the same rows.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any
 from oms.journal import tables
 from oms.journal.casting import Cast, delete_sql, insert_sql, upsert_sql
 from oms.journal.scalars import storable, to_instant, to_micro
+from oms.journal.statements import Statements
 from oms.model.cycle import Cycle, Phase
 from oms.model.event import (
     AccountOpened,
@@ -118,7 +118,7 @@ class Shadow:
         elif isinstance(event, AccountOpened):
             self._holdings.update(state.holdings)
 
-    def write(self, raw: sqlite3.Connection, state: AccountState) -> None:
+    def write(self, raw: Statements, state: AccountState) -> None:
         """Write every row that changed since the last time; within the caller's transaction."""
         account = self._account
         for cycle, opened_seq in self._cycles.values():
@@ -142,7 +142,7 @@ class Shadow:
             self._written_account = row
         self._forget()
 
-    def _write_lists(self, raw: sqlite3.Connection, state: AccountState) -> None:
+    def _write_lists(self, raw: Statements, state: AccountState) -> None:
         """Short lists are compared whole: many kinds of fact may change them."""
         account = self._account
         if state.blacklist != self._written_blacklist:
@@ -155,13 +155,13 @@ class Shadow:
             self._written_frozen = dict(state.frozen)
 
 
-def _put(raw: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+def _put(raw: Statements, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
     for row in rows:
         raw.execute(_CASTS[table].upsert, row)
 
 
 def _replace(
-    raw: sqlite3.Connection, table: str, account: str, before: Iterable[str], after: Mapping[str, tuple[Any, ...]]
+    raw: Statements, table: str, account: str, before: Iterable[str], after: Mapping[str, tuple[Any, ...]]
 ) -> None:
     raw.executemany(_CASTS[table].delete, [(account, symbol) for symbol in before if symbol not in after])
     _put(raw, table, after.values())

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from oms.errors import DamagedError, RefusedError, StorageError
+from oms.journal.statements import Statements
 from oms.model.restoration import Restoration
 
 _NAME = "restored"
@@ -31,7 +32,7 @@ def refuse_unfinished(base: Path) -> None:
         )
 
 
-def read_mark(raw: sqlite3.Connection) -> Restoration | None:
+def read_mark(raw: Statements) -> Restoration | None:
     """The restore after which the broker was not asked yet; None almost always."""
     row = raw.execute("SELECT value FROM meta WHERE name = ?", (_NAME,)).fetchone()
     if row is None:
@@ -45,7 +46,7 @@ def read_mark(raw: sqlite3.Connection) -> Restoration | None:
         raise DamagedError(f"the mark of the last restore cannot be read ({error}); restore the backup again") from None
 
 
-def write_mark(raw: sqlite3.Connection, mark: Restoration) -> None:
+def write_mark(raw: Statements, mark: Restoration) -> None:
     """Leave the mark, within the caller's transaction; one that is there already keeps the earlier horizon."""
     earlier = read_mark(raw)
     horizon = mark.horizon if earlier is None else min(mark.horizon, earlier.horizon)
@@ -54,7 +55,7 @@ def write_mark(raw: sqlite3.Connection, mark: Restoration) -> None:
     raw.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (_NAME, json.dumps(fields, sort_keys=True)))
 
 
-def lift_mark(raw: sqlite3.Connection, mark: Restoration, account: str, fence: int) -> None:
+def lift_mark(raw: Statements, mark: Restoration, account: str, fence: int) -> None:
     """The broker was asked and its answer is journaled: the mark becomes a tombstone.
 
     Raises:

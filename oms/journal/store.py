@@ -3,240 +3,57 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms import crashpoints
-from oms.errors import DamagedError, StorageError
-from oms.journal import anchors, loading, tables
-from oms.journal.casting import insert_sql
-from oms.journal.chain import link
-from oms.journal.codec import Encoded, encode
+from oms.journal.account import AccountJournal
+from oms.journal.anchors import anchors_file
 from oms.journal.connection import FULL, NORMAL, driver, set_synchronous, sqlite_file, translate
-from oms.journal.lease import LeaseRow, fence_lost
-from oms.journal.loading import Head
+from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.opening import opened_for_writing
-from oms.journal.projection import Shadow, check_exact
-from oms.journal.scalars import to_instant
-from oms.model.event import Event, OrderReserved, Recorded
-from oms.model.order import Order
-from oms.model.state import AccountState
 from oms.ports import Clock
 
 CHECKPOINT_BYTES = 64 * 2**20
 """Size of the write-ahead log from which ``tidy`` folds it into the database."""
 
-ANCHOR_INTERVAL = timedelta(hours=1)
 
-_INSERT_EVENT = insert_sql(tables.events)
-_ADVANCE = (
-    "UPDATE heads SET seq = ?, hash = ? WHERE account = ? AND seq = ? AND hash = ?"
-    " AND EXISTS (SELECT 1 FROM lease WHERE account = ? AND fence = ?)"
-)
-_ADVANCE_BARRIER = _ADVANCE.replace("hash = ? WHERE", "hash = ?, barrier_seq = ?, barrier_hash = ? WHERE")
-_KEEP_CONFIG = (
-    "INSERT INTO configs (config_hash, canonical, at) SELECT ?, ?, ?"
-    " WHERE EXISTS (SELECT 1 FROM lease WHERE account = ? AND fence = ?)"
-)
-
-
-@dataclass(slots=True)
-class Commits:
-    """How often this journal committed; for tests and the bench."""
-
-    soft: int = 0
-    barrier: int = 0
-
-
-class SqliteJournal:
-    """An account's journal in SQLite: ``oms.ports.Journal`` over one kept connection.
-
-    After any failure of a write the object is of no more use: whether the commit was kept is decided from disk by the
-    next start. ``state`` may by then hold facts that are not on disk.
-    """
-
-    state: AccountState
+class SqliteJournal(AccountJournal):
+    """An account's journal in SQLite: one file, or a database in memory."""
 
     def __init__(self, connection: Connection, account: str, clock: Clock, lease: LeaseRow, path: Path | None) -> None:
         """Take the lease and load the account; see :func:`open_journal`."""
-        self.commits = Commits()
-        self._connection = connection
-        self._raw = driver(connection)
-        self._account = account
-        self._clock = clock
-        self._lease_row = lease
         self._path = path
-        self._where = path or "the journal in memory"
-        self._broken = ""
-        self._closed = False
+        self._sqlite = driver(connection)
         self._synchronous = FULL
-        self._versions: dict[str, int] = {}
-        """Version of the newest fact of earlier cycles that late facts came for."""
-        self._configs: dict[str, str] = {}
-        with self._writing(FULL, "taking the lease"):
-            self.lease = lease.take(self._raw)
-            crashpoints.point("lease.before_commit")
-            self._raw.execute("COMMIT")
-        crashpoints.point("lease.after_commit")
-        with self._failing("loading the account"):
-            loaded = loading.load(connection, account)
-            self._check_anchor(loaded.head)
-        self.state = loaded.state
-        self.state.recall = self._recall
-        self._head = loaded.head
-        self._shadow = Shadow(loaded.state, loaded.opened_seq)
-        self._anchored_at = clock.elapsed()
+        where = path or "the journal in memory"
+        super().__init__(connection, account, clock, lease, where=where, anchors_file=path and anchors_file(path))
 
-    # Writing
+    @contextmanager
+    def _transaction(self, *, is_barrier: bool) -> Iterator[None]:
+        level = FULL if is_barrier else NORMAL
+        # A barrier is never taken on trust: the level is set and read back before its transaction begins.
+        if is_barrier or self._synchronous != level:
+            set_synchronous(self._sqlite, level)
+            self._synchronous = level
+        self._sqlite.execute("BEGIN IMMEDIATE")
+        yield
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Journal facts in a soft commit; see ``oms.ports.Journal``."""
-        if any(isinstance(event, OrderReserved) for event in events):
-            raise ValueError("order_reserved must be journaled in a barrier, never in a soft commit")
-        if not events:
-            return
-        self._commit(events, NORMAL, "journal.before_commit", "journal.after_soft_commit")
-        self.commits.soft += 1
-
-    def append_barrier(self, events: Sequence[Event]) -> None:
-        """Journal facts in a commit that has reached the disk when this returns; covers all soft commits before it."""
-        if not events:
-            raise ValueError("a barrier must write at least one row: a commit that changes nothing syncs nothing")
-        self._commit(events, FULL, "journal.before_barrier", "journal.after_barrier")
-        self.commits.barrier += 1
-
-    def _commit(self, events: Sequence[Event], synchronous: int, before: str, after: str) -> None:
-        self._refuse_broken()
-        encoded = [encode(event) for event in events]
-        for event in events:
-            check_exact(event)
-        with self._writing(synchronous, "appending facts"):
-            self._write(events, encoded, is_barrier=synchronous == FULL)
-            crashpoints.point(before)
-            self._raw.execute("COMMIT")
-        crashpoints.point(after)
-
-    def _write(self, events: Sequence[Event], encoded: Sequence[Encoded], *, is_barrier: bool) -> None:
-        """Fold the facts, link them to the chain, and write them with their shadow, if we still hold the fence."""
-        now = self._clock.now()
-        at = to_instant(now)
-        seq, previous = self._head.seq, self._head.hash
-        rows = []
-        for event, parts in zip(events, encoded, strict=True):
-            seq += 1
-            fact = Recorded(seq=seq, at=now, event=event)
-            self.state.apply(fact)
-            self._shadow.note(self.state, fact, parts.cycle_id)
-            version = self._version(parts.cycle_id)
-            stored = (seq, at, parts.cycle_id, version, parts.cl_ord_id, parts.symbol, parts.kind, parts.data)
-            previous = link(previous, self._account, stored)
-            rows.append((self._account, *stored, previous))
-        self._advance(seq, previous, is_barrier=is_barrier)
-        self._raw.executemany(_INSERT_EVENT, rows)
-        self._shadow.write(self._raw, self.state)
-
-    def _advance(self, seq: int, link_hash: bytes, *, is_barrier: bool) -> None:
-        head, fence = self._head, self.lease.fence
-        named = (self._account, head.seq, head.hash, self._account, fence)
-        if is_barrier:
-            done = self._raw.execute(_ADVANCE_BARRIER, (seq, link_hash, seq, link_hash, *named))
-            covered = (seq, link_hash)
-        else:
-            done = self._raw.execute(_ADVANCE, (seq, link_hash, *named))
-            covered = (head.barrier_seq, head.barrier_hash)
-        if done.rowcount != 1:
-            raise fence_lost(self._raw, self._account, fence)
-        self._head = Head(seq=seq, hash=link_hash, barrier_seq=covered[0], barrier_hash=covered[1])
-
-    def _version(self, cycle_id: str | None) -> int | None:
-        """Place of the fact just applied among those of its cycle."""
-        if cycle_id is None:
-            return None
-        cycle = self.state.cycle
-        if cycle is not None and cycle.cycle_id == cycle_id:
-            return cycle.version
-        if cycle_id not in self._versions:
-            self._versions[cycle_id] = loading.last_version(self._connection, cycle_id)
-        self._versions[cycle_id] += 1
-        return self._versions[cycle_id]
-
-    def renew(self) -> None:
-        """Push the lease's expiry out when a third of it has passed; a soft commit, cheap to call often."""
-        self._refuse_broken()
-        if not self._lease_row.is_due():
-            return
-        with self._writing(NORMAL, "renewing the lease"):
-            self._lease_row.renew(self._raw, self.lease.fence)
-            self._raw.execute("COMMIT")
-
-    def keep_config(self, config_hash: str, canonical: str) -> None:
-        """Keep a whole effective configuration under its hash; the barrier that opens its cycle covers it.
-
-        Raises:
-            DamagedError: another configuration is already kept under this hash.
-        """
-        known = self.config(config_hash)
-        if known == canonical:
-            return
-        if known is not None:
-            raise DamagedError(f"another configuration is kept under {config_hash}; one of them was changed by hand")
-        with self._writing(NORMAL, "keeping the configuration"):
-            values = (config_hash, canonical, to_instant(self._clock.now()), self._account, self.lease.fence)
-            if self._raw.execute(_KEEP_CONFIG, values).rowcount != 1:
-                raise fence_lost(self._raw, self._account, self.lease.fence)
-            self._raw.execute("COMMIT")
-        self._configs[config_hash] = canonical
-
-    # Reading
-
-    def config(self, config_hash: str) -> str | None:
-        """A configuration by its hash."""
-        self._refuse_broken()
-        if config_hash not in self._configs:
-            with self._failing("reading a configuration"):
-                sql = "SELECT canonical FROM configs WHERE config_hash = ?"
-                row = self._raw.execute(sql, (config_hash,)).fetchone()
-            if row is None:
-                return None
-            self._configs[config_hash] = row[0]
-        return self._configs[config_hash]
-
-    def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
-        """Those of these reserved numbers that belong to an order of this journal, with its ``cl_ord_id``."""
-        self._refuse_broken()
-        with self._failing("looking orders up"):
-            return loading.known_numbers(self._raw, self._account, order_nos)
-
-    def _recall(self, cl_ord_id: str) -> Order | None:
-        with self._failing("looking an earlier order up"):
-            return loading.recall_order(self._connection, cl_ord_id)
-
-    @property
-    def head(self) -> Head:
-        """The end of the chain as this process wrote it."""
-        return self._head
-
-    @property
-    def connection(self) -> Connection:
-        """The kept connection: for readers of a journal in memory, which no second connection can see."""
-        return self._connection
-
-    # Quiet moments and the end
+    def _meaning(self, error: Exception, doing: str) -> Exception | None:
+        if isinstance(error, sqlite3.Error | DBAPIError):
+            return translate(error, self._where, doing)
+        return None
 
     def tidy(self) -> None:
         """At a quiet moment: fold the write-ahead log into the database when it has grown, and anchor the head."""
-        self._refuse_broken()
+        super().tidy()
         if self._path is None:
             return
-        if self._clock.elapsed() - self._anchored_at >= ANCHOR_INTERVAL.total_seconds():
-            self.anchor()
         log = self._path.with_name(f"{self._path.name}-wal")
         if log.exists() and log.stat().st_size >= CHECKPOINT_BYTES:
             self._checkpoint()
@@ -245,101 +62,10 @@ class SqliteJournal:
         crashpoints.point("checkpoint.before")
         with self._failing("folding the write-ahead log into the database"):
             # Readers may be in the way: then what can be done is done now, without waiting, and the rest next time.
-            self._raw.execute("PRAGMA busy_timeout = 0")
-            self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._raw.execute("PRAGMA busy_timeout = 5000")
+            self._sqlite.execute("PRAGMA busy_timeout = 0")
+            self._sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._sqlite.execute("PRAGMA busy_timeout = 5000")
         crashpoints.point("checkpoint.after")
-
-    def anchor(self) -> None:
-        """Write down outside the database the newest head that a barrier has covered."""
-        self._refuse_broken()
-        if self._path is None or not self._head.barrier_seq:
-            return
-        file = anchors.anchors_file(self._path)
-        known = anchors.last(file, self._account)
-        self._anchored_at = self._clock.elapsed()
-        if known is None or known.seq < self._head.barrier_seq:
-            found = self._head
-            anchors.add(
-                file,
-                anchors.Anchor(
-                    account=self._account, seq=found.barrier_seq, hash=found.barrier_hash.hex(), at=self._clock.now()
-                ),
-            )
-
-    def _check_anchor(self, head: Head) -> None:
-        anchor = None if self._path is None else anchors.last(anchors.anchors_file(self._path), self._account)
-        if anchor is None:
-            return
-        sql = "SELECT hash FROM events WHERE account = ? AND seq = ?"
-        row = self._raw.execute(sql, (self._account, anchor.seq)).fetchone()
-        if row is None:
-            raise DamagedError(
-                f"{self._where} ends at row {head.seq}, but row {anchor.seq} was anchored at {anchor.at:%Y-%m-%d %H:%M}: "
-                "its tail was cut off; restore the newest backup and reconcile with the broker"
-            )
-        if row[0].hex() != anchor.hash:
-            raise DamagedError(
-                f"{self._where}: row {anchor.seq} is not the one anchored at {anchor.at:%Y-%m-%d %H:%M}: the journal "
-                "was rewritten or replaced; run `journal verify`"
-            )
-
-    def close(self) -> None:
-        """Give back the lease and anchor the head; after a failure only the connection is closed."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._broken:
-            return
-        try:
-            self.anchor()
-        finally:
-            crashpoints.point("lease.before_release")
-            with self._writing(NORMAL, "giving the lease back"):
-                self._lease_row.release(self._raw, self.lease.fence)
-                self._raw.execute("COMMIT")
-            self._broken = "this journal is closed"
-            self._connection.close()
-            self._connection.engine.dispose()
-
-    # Failure
-
-    def _refuse_broken(self) -> None:
-        if self._broken:
-            raise StorageError(f"{self._where}: {self._broken}")
-
-    @contextmanager
-    def _writing(self, synchronous: int, doing: str) -> Iterator[None]:
-        """A write transaction that the block must commit; whatever fails in it ends the use of this object."""
-        self._refuse_broken()
-        with self._failing(doing):
-            # A barrier is never taken on trust: the level is set and read back before its transaction begins.
-            if synchronous == FULL or self._synchronous != synchronous:
-                set_synchronous(self._raw, synchronous)
-                self._synchronous = synchronous
-            self._raw.execute("BEGIN IMMEDIATE")
-            yield
-
-    @contextmanager
-    def _failing(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, DBAPIError) as error:
-            self._break(f"an earlier failure ({error}) ended its use")
-            raise translate(error, self._where, doing) from error
-        except BaseException as error:
-            self._break(f"an earlier failure ({error}) ended its use")
-            raise
-
-    def _break(self, why: str) -> None:
-        """Let go of the connection at once: its locks, and the transaction that is now in doubt."""
-        if self._broken:
-            return
-        self._broken = why
-        # Closes the driver's connection, which undoes what was not committed, without a word to the database before.
-        self._connection.invalidate()
-        self._connection.close()
-        self._connection.engine.dispose()
 
 
 def open_journal(
