@@ -2,6 +2,7 @@
 
 OmsError ─ a sentence for the person who reads it, and the exit code of ``design`` table "exit codes"
 ├── UsageError            2   usage, configuration or signals: where, what, what was expected
+│   └── UnknownName           a cycle or an order of this name is not there
 ├── DamagedError          3   stored data is broken, half migrated, or newer than this program
 ├── CredentialsError      4   login refused, key file readable by others
 ├── RefusedError          5   refused for safety: not armed, mode and account disagree, network file system
@@ -36,6 +37,10 @@ class UsageError(OmsError):
     """The command line, the configuration or an input file is wrong; nothing was done."""
 
     exit_code = 2
+
+
+class UnknownName(UsageError):
+    """What was asked for by its name is not there."""
 
 
 class DamagedError(OmsError):

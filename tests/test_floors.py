@@ -39,10 +39,12 @@ MAY_IMPORT = {
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
     "audit": BELOW_ROOF - {"engine"},
+    "questions": BELOW_ROOF - {"engine"} | {"audit", "backup"},
     "bench": BELOW_ROOF | {"audit"},
-    "observe": BELOW_ROOF - {"engine"},
-    "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit"},
-    "cli": BELOW_ROOF - {"engine"} | {"audit", "sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
+    "observe": BELOW_ROOF - {"engine"} | {"questions"},
+    "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit", "questions"},
+    "cli": BELOW_ROOF - {"engine"}
+    | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
 }
 
 

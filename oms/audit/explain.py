@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, select
 from oms.audit.reasons import Told, bought, course, headline, steps, told, why
 from oms.audit.recompute import Recomputed, recompute
 from oms.audit.telling import Sentence, count
-from oms.errors import DamagedError, UsageError
+from oms.errors import DamagedError, UnknownName
 from oms.journal import tables
 from oms.journal.answers import Answer, instant, money, number
 from oms.journal.filters import OrderFilter, orders_statement
@@ -37,7 +37,7 @@ def explain_cycle(reader: Reader, cycle_id: str, rules_of: RulesOf) -> Answer:
     """Why a cycle, or the ``latest``, did what it did, with every rule that bound and its decision made again.
 
     Raises:
-        UsageError: there is no such cycle.
+        UnknownName: there is no such cycle.
     """
     with reader.asking("explaining a cycle") as connection:
         row = _cycle_row(connection, reader, cycle_id)
@@ -61,14 +61,14 @@ def explain_order(reader: Reader, cl_ord_id: str, rules_of: RulesOf) -> Answer:
     """Why one order has the quantity and the end that it has.
 
     Raises:
-        UsageError: there is no such order.
+        UnknownName: there is no such order.
     """
     orders = tables.orders
     with reader.asking("explaining an order") as connection:
         named = orders.c.cl_ord_id == storable(cl_ord_id)
         cycle_id = connection.execute(select(orders.c.cycle_id).where(named)).scalar()
         if cycle_id is None:
-            raise UsageError(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
+            raise UnknownName(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
         row = _cycle_row(connection, reader, cycle_id)
         story, again = _story(connection, row, rules_of)
     order = story.orders[cl_ord_id]
@@ -151,7 +151,7 @@ def _cycle_row(connection: Connection, reader: Reader, cycle_id: str) -> RowMapp
     row = connection.execute(statement).mappings().first()
     if row is None:
         there = "no cycle yet; `run` opens one" if cycle_id == LATEST else f"no cycle {cycle_id} in {reader.where}"
-        raise UsageError(f"there is {there}")
+        raise UnknownName(f"there is {there}")
     return row
 
 

@@ -8,9 +8,9 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, moment, money, number, table
-from oms.cli.reading import NOTHING_YET, Answer, ask, at_time, of_journal, show
-
-FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
+from oms.cli.reading import NOTHING_YET, Answer, at_desk, at_time, of_journal, show
+from oms.questions import account as questions
+from oms.questions.account import FUNDS
 
 
 @click.command()
@@ -18,17 +18,8 @@ FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", 
 @at_time
 def positions(*, json_: bool, dry_run: bool, at: str | None) -> None:
     """Show the shares that the journal says are held, at the newest price it knows."""
-    from oms.journal import views
-
-    nothing: Answer = {"schema": "oms.positions/1", "positions": [], "as_of": None}
-    if at is None:
-        answer = ask(options.configuration(), views.positions, nothing, dry_run=dry_run)
-    else:
-        from oms.audit import then
-
-        asked = options.instant(at, "--at")
-        answer = ask(options.configuration(), lambda reader: then.positions_at(reader, asked), nothing, dry_run=dry_run)
-    show(answer, _positions, json_=json_)
+    asked = None if at is None else options.instant(at, "--at")
+    show(questions.positions(at_desk(dry_run=dry_run), asked), _positions, json_=json_)
 
 
 def _positions(answer: Answer) -> Iterator[str]:
@@ -57,19 +48,8 @@ def _positions(answer: Answer) -> Iterator[str]:
 @at_time
 def funds(*, json_: bool, dry_run: bool, at: str | None) -> None:
     """Show the newest reading of the account's money, and what open buys reserve of it."""
-    from oms.journal import views
-
-    loaded = options.configuration()
-    fees = loaded.config.execution.fee_allowance
-    nothing = {"schema": "oms.funds/1", **dict.fromkeys(FUNDS)}
-    if at is None:
-        answer = ask(loaded, lambda reader: views.funds(reader, fees), nothing, dry_run=dry_run)
-    else:
-        from oms.audit import then
-
-        asked = options.instant(at, "--at")
-        answer = ask(loaded, lambda reader: then.funds_at(reader, asked, fees), nothing, dry_run=dry_run)
-    show(answer, _funds, json_=json_)
+    asked = None if at is None else options.instant(at, "--at")
+    show(questions.funds(at_desk(dry_run=dry_run), asked), _funds, json_=json_)
 
 
 def _funds(answer: Answer) -> Iterator[str]:
@@ -88,11 +68,7 @@ def _funds(answer: Answer) -> Iterator[str]:
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the best N.")
 def select_(*, json_: bool, dry_run: bool, top: int | None) -> None:
     """Show the scores of the universe as the last cycle saw them, best first."""
-    from oms.journal import views
-
-    nothing: Answer = {"schema": "oms.select/1", "as_of": None, "scores": []}
-    answer = ask(options.configuration(), lambda reader: views.select_scores(reader, top), nothing, dry_run=dry_run)
-    show(answer, _scores, json_=json_)
+    show(questions.selection(at_desk(dry_run=dry_run), top), _scores, json_=json_)
 
 
 def _scores(answer: Answer) -> Iterator[str]:

@@ -10,8 +10,9 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, moment, table
-from oms.cli.reading import Answer, ask, of_journal, show
+from oms.cli.reading import Answer, at_desk, of_journal, show
 from oms.errors import EXIT_DONE, UsageError
+from oms.questions import account
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,20 +95,7 @@ def blacklist() -> None:
 @of_journal
 def blacklist_list(*, json_: bool, dry_run: bool) -> None:
     """List the symbols that are not bought: the configuration's and the journal's."""
-    from oms.journal import views
-
-    loaded = options.configuration()
-    answer = ask(loaded, views.blacklist, {"symbols": []}, dry_run=dry_run)
-    answer["schema"] = "oms.blacklist-list/1"
-    named = {row["symbol"] for row in answer["symbols"]}
-    origin = loaded.origins["risk.blacklist"]
-    configured = [
-        {"symbol": symbol, "reason": "risk.blacklist", "author": origin, "until": None}
-        for symbol in loaded.config.risk.blacklist
-        if symbol not in named
-    ]
-    answer["symbols"] = sorted([*answer["symbols"], *configured], key=lambda row: str(row["symbol"]))
-    show(answer, _listed, json_=json_)
+    show(account.blacklist(at_desk(dry_run=dry_run)), _listed, json_=json_)
 
 
 def _listed(answer: Answer) -> Iterator[str]:

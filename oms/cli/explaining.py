@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import click
 
-from oms.cli import options
 from oms.cli.layout import NOTHING, time_of_day
-from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
-from oms.errors import EXIT_DONE, DamagedError, UsageError
-
-if TYPE_CHECKING:
-    from oms.journal.reader import Reader
-    from oms.model.rules import Rules
-
-LATEST = "latest"
+from oms.cli.reading import Answer, at_desk, of_journal, show
+from oms.errors import EXIT_DONE, DamagedError
+from oms.questions import history
+from oms.questions.history import LATEST
 
 
 @click.command(name="explain")
@@ -50,29 +44,10 @@ def explain(*, json_: bool, dry_run: bool, what: str) -> int:
 
 
 def _explain(kind: str | None, name: str, *, json_: bool, dry_run: bool) -> int:
-    from oms.audit import explain as room
-
-    def question(reader: Reader) -> dict[str, Any]:
-        chosen = kind or room.kind_of(reader, name)
-        if chosen == "cycle":
-            return room.explain_cycle(reader, name, _rules_of())
-        if chosen == "order":
-            return room.explain_order(reader, name, _rules_of())
-        return room.explain_symbol(reader, options.symbol(name) or name, _rules_of())
-
-    answer = ask(options.configuration(), question, {}, dry_run=dry_run)
-    if not answer:
-        raise UsageError(NOTHING_YET)
+    answer = history.explain(at_desk(dry_run=dry_run), kind, name)
     show(answer, _lines, json_=json_)
     decision = answer.get("decision")
     return DamagedError.exit_code if decision is not None and decision["same"] is False else EXIT_DONE
-
-
-def _rules_of() -> Callable[[str], Rules]:
-    from oms.app import rules_of
-    from oms.config import config_from_canonical
-
-    return lambda canonical: rules_of(config_from_canonical(canonical))
 
 
 def _lines(answer: Answer) -> Iterator[str]:

@@ -11,13 +11,10 @@ from oms.cli import options
 from oms.cli.desk import command as desk_command
 from oms.cli.explaining import cycle_explain, order_explain
 from oms.cli.layout import NOTHING, count, fact_lines, moment, money, number, table, time_of_day
-from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.cli.reading import Answer, at_desk, of_journal, show
 from oms.errors import UsageError
-from oms.model.cycle import Phase
-from oms.model.detail import Outcome
-from oms.model.order import OrdStatus
-
-LATEST = "latest"
+from oms.questions import history
+from oms.questions.history import LATEST
 
 
 @click.group()
@@ -58,31 +55,17 @@ def cycle_list(
     until: str | None,
 ) -> None:
     """List cycles, newest first."""
-    from oms.journal import history
-
-    if outcome is not None and outcome not in set(Outcome):
-        raise UsageError(f"--outcome {outcome!r} is no outcome; expected {', '.join(Outcome)}")
-    if state is not None and state.upper() not in set(Phase):
-        raise UsageError(f"--state {state!r} is no phase; expected {', '.join(Phase)}")
-    opened = None if since is None else options.instant(since, "--since")
-    before = None if until is None else options.instant(until, "--until")
-    name = options.symbol(symbol)
-    answer = ask(
-        options.configuration(),
-        lambda reader: history.cycle_list(
-            reader,
-            limit=limit,
-            is_open=True if is_open else None,
-            outcome=outcome,
-            phase=None if state is None else Phase(state.upper()),
-            resumed=resumed or None,
-            cut=cut or None,
-            symbol=name,
-            since=opened,
-            until=before,
-        ),
-        {"schema": "oms.cycle-list/1", "cycles": []},
-        dry_run=dry_run,
+    answer = history.cycles(
+        at_desk(dry_run=dry_run),
+        limit=limit,
+        is_open=True if is_open else None,
+        outcome=outcome,
+        state=state,
+        resumed=resumed or None,
+        cut=cut or None,
+        symbol=symbol,
+        since=None if since is None else options.instant(since, "--since"),
+        until=None if until is None else options.instant(until, "--until"),
     )
     show(answer, _cycles, json_=json_)
 
@@ -117,24 +100,7 @@ def cycle_show(*, json_: bool, dry_run: bool, cycle_id: str) -> None:
 
     Without CYCLE, or with `latest`, the newest one.
     """
-    from oms.journal import history
-    from oms.journal.reader import Reader
-
-    def question(reader: Reader) -> dict[str, Any]:
-        newest = history.cycle_list(reader, limit=1)["cycles"]
-        if cycle_id == LATEST and not newest:
-            raise UsageError("there is no cycle yet; `run` opens one")
-        return history.cycle_show(reader, newest[0]["cycle_id"] if cycle_id == LATEST else cycle_id)
-
-    show(_found(question, dry_run=dry_run), _cycle, json_=json_)
-
-
-def _found(question: Any, *, dry_run: bool) -> dict[str, Any]:
-    """The answer about one thing by its name, which must be there."""
-    answer = ask(options.configuration(), question, {}, dry_run=dry_run)
-    if not answer:
-        raise UsageError(NOTHING_YET)
-    return answer
+    show(history.cycle(at_desk(dry_run=dry_run), cycle_id), _cycle, json_=json_)
 
 
 def _cycle(answer: Answer) -> Iterator[str]:
@@ -216,28 +182,15 @@ def order_list(
     limit: int,
 ) -> None:
     """List orders, those of the newest cycle first."""
-    from oms.journal import history
-
-    wanted = _statuses(statuses)
-    name = options.symbol(symbol)
-    answer = ask(
-        options.configuration(),
-        lambda reader: history.order_list(
-            reader, limit=limit, unresolved=unresolved, cycle_id=cycle_id, symbol=name, statuses=wanted
-        ),
-        {"schema": "oms.order-list/1", "orders": []},
-        dry_run=dry_run,
+    answer = history.orders(
+        at_desk(dry_run=dry_run),
+        limit=limit,
+        unresolved=unresolved,
+        statuses=statuses,
+        cycle_id=cycle_id,
+        symbol=symbol,
     )
     show(answer, lambda found: _order_table(found["orders"]), json_=json_)
-
-
-def _statuses(words: tuple[str, ...]) -> tuple[OrdStatus, ...]:
-    try:
-        return tuple(OrdStatus(word.upper()) for word in words)
-    except ValueError as error:
-        raise UsageError(
-            f"--status: {str(error).partition(' is not')[0]} is no status; expected one of {', '.join(OrdStatus)}"
-        ) from None
 
 
 @order.command(name="show")
@@ -245,9 +198,7 @@ def _statuses(words: tuple[str, ...]) -> tuple[OrdStatus, ...]:
 @click.argument("cl_ord_id", metavar="CL_ORD_ID")
 def order_show(*, json_: bool, dry_run: bool, cl_ord_id: str) -> None:
     """Show one order with its facts and its executions."""
-    from oms.journal import history
-
-    show(_found(lambda reader: history.order_show(reader, cl_ord_id), dry_run=dry_run), _order, json_=json_)
+    show(history.order(at_desk(dry_run=dry_run), cl_ord_id), _order, json_=json_)
 
 
 def _order(answer: Answer) -> Iterator[str]:

@@ -6,9 +6,8 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,22 +15,20 @@ import click
 from oms.cli import options
 from oms.cli.archive import anchor, export_, import_
 from oms.cli.layout import fact_lines, span
-from oms.cli.reading import NOTHING_YET, Answer, ask, of_journal, show
+from oms.cli.reading import NOTHING_YET, Answer, at_desk, of_journal, show
 from oms.errors import EXIT_DONE, DamagedError, UsageError
+from oms.questions import journal as questions
+from oms.questions.journal import COLUMNS
 
 if TYPE_CHECKING:
     from oms.journal.history import EventFilter
     from oms.journal.reader import Reader
 
-COLUMNS = ("seq", "at", "account", "cycle_id", "cl_ord_id", "symbol", "kind", "data", "hash")
 BATCH = 1000
 """Facts read at a time where many are asked for."""
 FOLLOW_S = 0.5
 TABLE_ROWS = 100
 """Facts shown to a person who names no --limit; the other formats then give them all."""
-QUICK_ROWS = 10_000
-"""A journal of at most so many rows is always verified whole."""
-NOTHING: Answer = {"schema": "oms.journal-query/1", "events": []}
 
 
 @click.group()
@@ -49,12 +46,9 @@ for _command in (export_, import_, anchor):
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 def tail(*, json_: bool, dry_run: bool, number: int, follow: bool) -> None:
     """Show the newest facts, oldest of them first."""
-    from oms.journal import history
-
-    loaded = options.configuration()
-    answer = ask(loaded, lambda reader: history.journal_tail(reader, number), NOTHING, dry_run=dry_run)
+    desk = at_desk(dry_run=dry_run)
+    answer = questions.tail(desk, number)
     if not follow:
-        answer["schema"] = "oms.journal-tail/1"
         show(answer, _lines, json_=json_)
         return
     place = 0
@@ -63,14 +57,7 @@ def tail(*, json_: bool, dry_run: bool, number: int, follow: bool) -> None:
             click.echo(json.dumps(event, ensure_ascii=False) if json_ else next(fact_lines([event])))
             place = event["seq"]
         time.sleep(FOLLOW_S)
-        answer = ask(loaded, _after(place), NOTHING, dry_run=dry_run)
-
-
-def _after(place: int) -> Callable[[Reader], dict[str, Any]]:
-    from oms.journal import history
-
-    wanted = history.EventFilter(after=place)
-    return lambda reader: history.journal_query(reader, wanted, limit=BATCH, newest=False)
+        answer = questions.after(desk, place, BATCH)
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -121,7 +108,7 @@ def query(
         cycle_id=cycle_id,
         cl_ord_id=cl_ord_id,
         symbol=options.symbol(symbol),
-        kind=_kind(kind),
+        kind=None if kind is None else questions.kind_of(kind),
         rule=rule,
         text=text,
         account=account,
@@ -137,33 +124,12 @@ def query(
 
 
 def _count(wanted: EventFilter, *, json_: bool, dry_run: bool) -> None:
-    from oms.journal import history
-
-    def question(reader: Reader) -> dict[str, Any]:
-        return {"schema": "oms.journal-count/1", "count": history.journal_count(reader, wanted)}
-
-    nothing = {"schema": "oms.journal-count/1", "count": 0}
-    show(ask(options.configuration(), question, nothing, dry_run=dry_run), lambda a: [str(a["count"])], json_=json_)
-
-
-def _kind(kind: str | None) -> str | None:
-    from oms.model.event import KINDS
-
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--kind {kind!r} is no kind of fact; there are {', '.join(sorted(KINDS))}")
-    return kind
+    show(questions.count(at_desk(dry_run=dry_run), wanted), lambda a: [str(a["count"])], json_=json_)
 
 
 def _answer(wanted: EventFilter, limit: int | None, *, json_: bool, dry_run: bool) -> None:
-    from oms.journal import history
-
     most = limit or (2**62 if json_ else TABLE_ROWS)
-    answer = ask(
-        options.configuration(),
-        lambda reader: history.journal_query(reader, wanted, limit=most),
-        NOTHING,
-        dry_run=dry_run,
-    )
+    answer = questions.query(at_desk(dry_run=dry_run), wanted, most)
     show(answer, _lines, json_=json_)
     if not json_ and limit is None and len(answer["events"]) == TABLE_ROWS:
         click.echo(f"oms: only the newest {TABLE_ROWS}; --limit N shows more", err=True)
@@ -209,15 +175,6 @@ def _csv(cells: list[str] | tuple[str, ...]) -> str:
     return line.getvalue()
 
 
-def _verified(reader: Reader, *, full: bool) -> dict[str, Any]:
-    from oms.audit.checkpoint import verify_on
-    from oms.journal.loading import read_head
-
-    with reader.asking("measuring the journal") as connection:
-        whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
-    return verify_on(reader, datetime.now(UTC), full=whole).answer()
-
-
 @journal.command()
 @of_journal
 @click.option("--full", is_flag=True, help="From the first row on, and every table.")
@@ -228,15 +185,12 @@ def verify(*, json_: bool, dry_run: bool, full: bool, laws: bool) -> int:
     Ends with 3 at the first bad row, which is named with its remedy. A journal of more than 10,000 rows that was good
     before is walked from there on; --full walks it all and compares every table.
     """
-    loaded = options.configuration()
-    answer = ask(loaded, lambda reader: _verified(reader, full=full), {}, dry_run=dry_run)
-    if laws and answer.get("ok"):
+    desk = at_desk(dry_run=dry_run)
+    answer = questions.verify(desk, full=full)
+    if laws and answer["ok"] and answer["seq"]:
         from oms.cli.laws import judged
 
-        answer |= judged(loaded, dry_run=dry_run)
-    if not answer:
-        answer = {"schema": "oms.journal-verify/1", "ok": True, "rows": 0, "seq": 0, "head": None, "full": True}
-        answer |= {"anchors": 0, "bad_row": None, "problem": "", "remedy": ""}
+        answer |= judged(desk.loaded, dry_run=dry_run)
     show(answer, _verdict, json_=json_)
     if not answer["ok"] and not json_:
         row = f"row {answer['bad_row']}: " if answer["bad_row"] is not None else ""

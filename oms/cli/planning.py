@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC
-from decimal import Decimal
 from typing import Any
 
 import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, money, number, table
-from oms.cli.reading import Answer, ask, show
+from oms.cli.reading import Answer, show
+from oms.questions.asking import Desk
 
 
 @click.command()
@@ -25,66 +24,11 @@ def plan(*, json_: bool, signals: str | None) -> None:
     """
     loaded = options.configuration()
     wishes = options.read_wishes(signals) if signals else None
-    from oms import app
-    from oms.journal import history
+    from oms.questions import history, planning
 
-    started = ask(
-        loaded, lambda reader: history.cycle_list(reader, limit=1, is_open=True), {"cycles": []}, dry_run=False
-    )
-    for cycle in started["cycles"]:
+    for cycle in history.cycles(Desk(loaded=loaded), limit=1, is_open=True)["cycles"]:
         click.echo(f"oms: {cycle['cycle_id']} is open in {cycle['phase']}; `run` finishes it first", err=True)
-    show(answer_of(app.next_cycle(loaded, wishes)), _lines, json_=json_)
-
-
-def answer_of(found: Any) -> Answer:
-    """A forecast of ``app.next_cycle`` as JSON; None, where no trading day is left, is an empty one."""
-    if found is None:
-        empty: list[Any] = []
-        return {
-            "schema": "oms.plan/1",
-            "sells": empty,
-            "buys": empty,
-            "budget": None,
-            "as_of": None,
-            "trading_day": None,
-        }
-    return {
-        "schema": "oms.plan/1",
-        "sells": [
-            {
-                "symbol": sell.symbol,
-                "quantity": 0 if sell.rule is not None else sell.quantity,
-                "planned": sell.quantity,
-                "limit": _text(sell.limit),
-                "value": _text(sell.quantity * sell.worst_px),
-                "score": _text(sell.score),
-                "rule": sell.rule,
-                "reason": sell.reason,
-            }
-            for sell in found.sells
-        ],
-        "buys": [
-            {
-                "symbol": buy.symbol,
-                "quantity": validated.quantity,
-                "planned": buy.quantity,
-                "limit": _text(validated.limit),
-                "value": _text(validated.quantity * validated.worst_px),
-                "score": _text(buy.score),
-                "rule": validated.rule,
-                "reason": validated.reason,
-            }
-            for buy, validated in found.buys
-        ],
-        "budget": _text(found.budget),
-        "expected": _text(found.expected),
-        "as_of": found.day.opens.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        "trading_day": found.day.day.isoformat(),
-    }
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
+    show(planning.plan(loaded, wishes), _lines, json_=json_)
 
 
 def _lines(answer: Answer) -> Iterator[str]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from oms.cli import options
+from oms.questions.asking import NOTHING_YET, Answer, Desk
 
 if TYPE_CHECKING:
     from oms.config import LoadedConfig
     from oms.journal.reader import Reader
 
-Answer = Mapping[str, Any]
-Command = TypeVar("Command", bound=Callable[..., Any])
+__all__ = ["NOTHING_YET", "Answer", "ask", "at_desk", "at_time", "of_journal", "show"]
 
-NOTHING_YET = "nothing has run yet; `run` makes the journal"
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def of_journal(command: Command) -> Command:
@@ -44,15 +43,12 @@ def ask(
     Raises:
         DamagedError, StorageError: the journal is damaged, or cannot be read now.
     """
-    from oms.journal.reader import NoJournal, open_reader
-    from oms.places import places
+    return Desk(loaded=loaded, dry_run=dry_run).ask(question, dict(nothing))
 
-    where = places(loaded, dry_run=dry_run)
-    try:
-        with closing(open_reader(where.journal_url)) as reader:
-            return question(reader)
-    except NoJournal:
-        return dict(nothing)
+
+def at_desk(*, dry_run: bool) -> Desk:
+    """Where the questions of this command are asked: the configuration it was given, and its journal."""
+    return Desk(loaded=options.configuration(), dry_run=dry_run)
 
 
 def show(answer: Mapping[str, Any], lines: Callable[[Answer], Iterable[str]], *, json_: bool) -> None:

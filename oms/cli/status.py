@@ -7,24 +7,18 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from oms.cli import options
 from oms.cli.layout import count, moment, money, span
-from oms.cli.reading import NOTHING_YET, Answer, ask, at_time, of_journal, show
+from oms.cli.reading import NOTHING_YET, Answer, at_desk, at_time, of_journal, show
 from oms.errors import EXIT_DONE, DamagedError, UsageError
-
-if TYPE_CHECKING:
-    from oms.config import LoadedConfig
+from oms.questions import account
+from oms.questions.account import ailing
 
 EVERY_S = 1.0
 """Seconds between two looks of ``--watch``."""
-_UNKNOWN = (
-    *("phase", "cycle_id", "halted", "running", "pid", "host", "funds", "trading_day", "trades_today"),
-    *("realised_today", "attention", "unresolved", "quarantined", "heartbeat"),
-)
 
 
 @click.command()
@@ -36,57 +30,20 @@ def status(*, json_: bool, dry_run: bool, watch: bool, at: str | None) -> int:
 
     Ends with 3 where an order is in quarantine or something is not healthy.
     """
-    loaded = options.configuration()
+    desk = at_desk(dry_run=dry_run)
     if at is not None:
         if watch:
             raise UsageError("--watch looks at the present and --at at the past; give one of them")
-        show(_then(loaded, options.instant(at, "--at"), dry_run=dry_run), lines, json_=json_)
+        show(account.status_at(desk, options.instant(at, "--at")), lines, json_=json_)
         return EXIT_DONE
     while True:
-        answer = look(loaded, dry_run=dry_run)
+        answer = account.status(desk)
         if watch and not json_ and sys.stdout.isatty():
             click.echo("\x1b[H\x1b[2J", nl=False)
         show(answer, lines, json_=json_)
         if not watch:
             return DamagedError.exit_code if ailing(answer) else EXIT_DONE
         time.sleep(EVERY_S)
-
-
-def look(loaded: LoadedConfig, *, dry_run: bool) -> dict[str, Any]:
-    """The status now; nulls where nothing has run yet."""
-    from oms.journal import views
-
-    config = loaded.config
-    mode = "dry_run" if dry_run else config.mode
-    nothing: Answer = {
-        "schema": "oms.status/1",
-        "account": config.account,
-        "mode": mode,
-        **dict.fromkeys(_UNKNOWN),
-        "waiting_for": "`run`: nothing has run yet",
-        "frozen": [],
-        "tasks": [],
-        "journal": {"seq": 0, "head": None},
-    }
-    fees = config.execution.fee_allowance
-    return ask(loaded, lambda reader: views.status(reader, fee_allowance=fees), nothing, dry_run=dry_run)
-
-
-def _then(loaded: LoadedConfig, at: datetime, *, dry_run: bool) -> dict[str, Any]:
-    """The status at an earlier moment, from the journal alone."""
-    from oms.audit import then
-
-    fees = loaded.config.execution.fee_allowance
-    answer = ask(loaded, lambda reader: then.status_at(reader, at, fees), {}, dry_run=dry_run)
-    if not answer:
-        raise UsageError(NOTHING_YET)
-    return answer
-
-
-def ailing(answer: Answer) -> list[str]:
-    """What is not healthy; that no process runs is no illness."""
-    found = [f"{task['name']}: {task['text']}" for task in answer["tasks"] if not task["healthy"]]
-    return [each for each in found if not each.startswith("engine:")]
 
 
 def lines(answer: Answer) -> Iterator[str]:

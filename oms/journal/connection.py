@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from oms.model.cycle import ImpossibleFact
 
 BUSY_S = 5.0
 """Seconds to wait for a lock before the write is given up."""
+
+STEPS_BETWEEN_LOOKS = 10_000
+"""Steps of SQLite between two looks at the clock of :func:`give_up_after`: about a millisecond."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -104,6 +108,12 @@ def driver(connection: Connection) -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
+
+
+def give_up_after(raw: sqlite3.Connection, seconds: float) -> None:
+    """Let no statement of this connection go on for longer than so many seconds from now."""
+    until = time.monotonic() + seconds
+    raw.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS)
 
 
 def tune_writer(raw: sqlite3.Connection, *, in_memory: bool) -> None:
@@ -216,6 +226,7 @@ _MEANINGS: dict[Any, tuple[type[OmsError], str]] = {
     ),
     sqlite3.SQLITE_PERM: (StorageError, "the file may not be opened; check its permissions"),
     sqlite3.SQLITE_NOMEM: (StorageError, "there is not enough memory"),
+    sqlite3.SQLITE_INTERRUPT: (StorageError, "the question took too long; ask for less"),
     sqlite3.SQLITE_CORRUPT: (
         DamagedError,
         "the database is damaged; run `journal verify`, then restore the newest backup",

@@ -56,6 +56,10 @@ class EventFilter:
     """Only facts with a higher seq."""
     after_at: datetime | None = None
     """With ``after``: the place where a list by time goes on, for facts at this very instant."""
+    before: int | None = None
+    """Only facts with a lower seq: where a list from the newest backwards goes on."""
+    before_at: datetime | None = None
+    """With ``before``: the place where a list by time goes on, as ``after_at``."""
 
     @property
     def by_time(self) -> bool:
@@ -89,6 +93,8 @@ class CycleFilter:
     since: datetime | None = None
     until: datetime | None = None
     """Exclusive; both of the instant at which a cycle opened."""
+    before: int | None = None
+    """Only cycles that opened before this row of the journal: where a list goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,8 @@ class OrderFilter:
     unresolved: bool = False
     cycle_id: str | None = None
     symbol: str | None = None
+    before: int | None = None
+    """Only orders planned before this row of the table: where a list goes on."""
 
 
 # Facts
@@ -174,6 +182,18 @@ def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
 
 def _place(wanted: EventFilter) -> list[ColumnElement[bool]]:
     events = tables.events
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.before is not None:
+        if wanted.by_time and wanted.before_at is not None:
+            edge: ColumnElement[datetime] = literal_column(str(to_instant(wanted.before_at)))
+            conditions += [events.c.at <= edge, or_(events.c.at < edge, events.c.seq < wanted.before)]
+        else:
+            conditions.append(events.c.seq < wanted.before)
+    return conditions + _beyond(wanted)
+
+
+def _beyond(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    events = tables.events
     if not wanted.by_time:
         return [events.c.seq > wanted.after]
     if wanted.after_at is not None:
@@ -214,6 +234,8 @@ def cycles_statement(account: str, wanted: CycleFilter, limit: int) -> Select[An
         conditions.append(cycles.c.opened_at >= wanted.since)
     if wanted.until is not None:
         conditions.append(cycles.c.opened_at < wanted.until)
+    if wanted.before is not None:
+        conditions.append(cycles.c.opened_seq < wanted.before)
     return select(cycles).where(*conditions).order_by(cycles.c.opened_seq.desc()).limit(limit)
 
 
@@ -234,4 +256,6 @@ def orders_statement(account: str, wanted: OrderFilter, limit: int) -> Select[An
         conditions.append(orders.c.cycle_id == storable(wanted.cycle_id))
     if wanted.symbol is not None:
         conditions.append(orders.c.symbol == storable(wanted.symbol))
+    if wanted.before is not None:
+        conditions.append(planned < wanted.before)
     return select(orders).where(*conditions).order_by(planned.desc()).limit(limit)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, literal_column, select
 
-from oms.errors import UsageError
+from oms.errors import UnknownName
 from oms.journal import tables
 from oms.journal.answers import Answer, day, instant, money, order_answer
 from oms.journal.filters import (
@@ -65,8 +65,15 @@ def cycle_list(
     cut: bool | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    before: str | None = None,
 ) -> Answer:
-    """Cycles, newest first; each filter as :class:`oms.journal.filters.CycleFilter` says."""
+    """Cycles, newest first; each filter as :class:`oms.journal.filters.CycleFilter` says.
+
+    ``next`` names the last cycle of a full page; given as ``before``, it brings the next page.
+
+    Raises:
+        UnknownName: there is no cycle ``before``.
+    """
     wanted = CycleFilter(
         is_open=is_open,
         phase=phase,
@@ -78,21 +85,37 @@ def cycle_list(
         until=until,
     )
     with reader.asking("listing cycles") as connection:
+        if before is not None:
+            wanted = replace(wanted, before=_place_of_cycle(connection, reader, before))
         rows = connection.execute(cycles_statement(reader.account, wanted, limit)).mappings().all()
-    return {"schema": "oms.cycle-list/1", "cycles": [_cycle(row) for row in rows]}
+    full = len(rows) == limit
+    return {
+        "schema": "oms.cycle-list/1",
+        "cycles": [_cycle(row) for row in rows],
+        "next": rows[-1]["cycle_id"] if full else None,
+    }
+
+
+def _place_of_cycle(connection: Connection, reader: Reader, cycle_id: str) -> int:
+    cycles = tables.cycles
+    named = cycles.c.cycle_id == storable(cycle_id)
+    place: int | None = connection.execute(select(cycles.c.opened_seq).where(named)).scalar()
+    if place is None:
+        raise UnknownName(f"there is no cycle {cycle_id} in {reader.where}; `cycle list` shows those there are")
+    return place
 
 
 def cycle_show(reader: Reader, cycle_id: str) -> Answer:
     """One cycle with its orders, its facts, the funds it saw and the buys that were cut.
 
     Raises:
-        UsageError: there is no such cycle.
+        UnknownName: there is no such cycle.
     """
     cycles, orders = tables.cycles, tables.orders
     with reader.asking("reading a cycle") as connection:
         row = connection.execute(select(cycles).where(cycles.c.cycle_id == cycle_id)).mappings().first()
         if row is None:
-            raise UsageError(f"there is no cycle {cycle_id} in {reader.where}; `cycle list` shows those there are")
+            raise UnknownName(f"there is no cycle {cycle_id} in {reader.where}; `cycle list` shows those there are")
         of_cycle = select(orders).where(orders.c.cycle_id == cycle_id).order_by(orders.c.side.desc(), orders.c.idx)
         found = [ORDERS.value(order) for order in connection.execute(of_cycle).mappings()]
         facts = list(facts_of_cycle(connection, cycle_id))
@@ -174,28 +197,52 @@ def order_list(
     cycle_id: str | None = None,
     symbol: str | None = None,
     statuses: tuple[OrdStatus, ...] = (),
+    before: str | None = None,
 ) -> Answer:
-    """Orders, those of the newest cycle first; ``unresolved`` only those that are in doubt."""
+    """Orders, those of the newest cycle first; ``unresolved`` only those that are in doubt.
+
+    ``next`` names the order at which a full page ended; given as ``before``, it brings the next page.
+
+    Raises:
+        UnknownName: there is no order ``before``.
+    """
     wanted = OrderFilter(statuses=statuses, unresolved=unresolved, cycle_id=cycle_id, symbol=symbol)
     with reader.asking("listing orders") as connection:
+        if before is not None:
+            wanted = replace(wanted, before=_place_of_order(connection, reader, before))
         rows = connection.execute(orders_statement(reader.account, wanted, limit)).mappings().all()
     # The last planned come first out of the table; within a cycle a person reads the plan's own order.
     place = {cycle: number for number, cycle in enumerate(dict.fromkeys(row["cycle_id"] for row in rows))}
     found = sorted((ORDERS.value(row) for row in rows), key=lambda o: (place[o.cycle_id], o.side is Side.BUY, o.index))
-    return {"schema": "oms.order-list/1", "orders": [order_answer(order) for order in found]}
+    full = len(rows) == limit
+    return {
+        "schema": "oms.order-list/1",
+        "orders": [order_answer(order) for order in found],
+        "next": rows[-1]["cl_ord_id"] if full else None,
+    }
+
+
+def _place_of_order(connection: Connection, reader: Reader, cl_ord_id: str) -> int:
+    orders = tables.orders
+    rowid: ColumnElement[int] = literal_column("orders.rowid")
+    named = select(rowid).select_from(orders).where(orders.c.cl_ord_id == storable(cl_ord_id))
+    place: int | None = connection.execute(named).scalar()
+    if place is None:
+        raise UnknownName(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
+    return place
 
 
 def order_show(reader: Reader, cl_ord_id: str) -> Answer:
     """One order with its facts and its executions.
 
     Raises:
-        UsageError: there is no such order.
+        UnknownName: there is no such order.
     """
     orders, fills = tables.orders, tables.fills
     with reader.asking("reading an order") as connection:
         row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id)).mappings().first()
         if row is None:
-            raise UsageError(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
+            raise UnknownName(f"there is no order {cl_ord_id} in {reader.where}; `order list` shows those there are")
         wanted = EventFilter(cycle_id=row["cycle_id"], cl_ord_id=cl_ord_id)
         events = _events(connection, reader.account, wanted, EVERY, newest=False)
         executions = (
@@ -227,10 +274,15 @@ def order_show(reader: Reader, cl_ord_id: str) -> Answer:
 def journal_query(
     reader: Reader, wanted: EventFilter | None = None, *, limit: int = 100, newest: bool = True
 ) -> Answer:
-    """Facts that match, in their order; of more than ``limit`` the newest, or else the oldest."""
+    """Facts that match, in their order; of more than ``limit`` the newest, or else the oldest.
+
+    ``next`` is the seq at which a full page ended: the filter's ``before``, or ``after`` where it began with the oldest.
+    """
     with reader.asking("querying the journal") as connection:
         events = _events(connection, reader.account, wanted or EventFilter(), limit, newest=newest)
-    return {"schema": "oms.journal-query/1", "events": events}
+    full = bool(events) and len(events) == limit
+    edge = events[0 if newest else -1]["seq"] if full else None
+    return {"schema": "oms.journal-query/1", "events": events, "next": edge}
 
 
 def journal_count(reader: Reader, wanted: EventFilter | None = None) -> int:
@@ -272,6 +324,9 @@ def _with_cycle(connection: Connection, wanted: EventFilter) -> EventFilter:
 
 
 def _events(connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool) -> list[Answer]:
+    if wanted.before is not None and wanted.by_time:
+        edge = select(tables.events.c.at).where(tables.events.c.seq == wanted.before)
+        wanted = replace(wanted, before_at=connection.execute(edge).scalar())
     rows = find_events(connection, account, _with_cycle(connection, wanted), limit, newest=newest)
     return [_event(row) for row in (reversed(rows) if newest else rows)]
 

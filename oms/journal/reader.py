@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from oms.errors import DamagedError, UsageError
 from oms.journal import schema
-from oms.journal.connection import driver, reader_engine, sqlite_file, translate
+from oms.journal.connection import driver, give_up_after, reader_engine, sqlite_file, translate
 
 
 class NoJournal(UsageError):
@@ -22,9 +22,12 @@ class NoJournal(UsageError):
 class Reader:
     """One journal, seen through short read transactions: each question has one consistent answer."""
 
-    def __init__(self, engine: Engine | None, kept: Connection | None, path: Path | None) -> None:
+    def __init__(
+        self, engine: Engine | None, kept: Connection | None, path: Path | None, patience_s: float | None = None
+    ) -> None:
         """Made by :func:`open_reader` and :func:`reader_over`."""
         self._engine = engine
+        self._patience_s = patience_s
         self._kept = kept
         self.path = path
         """The file; None for a journal in memory."""
@@ -48,7 +51,7 @@ class Reader:
         """A connection that sees one state of the journal from its first question to its last.
 
         Raises:
-            StorageError: the database cannot be read now.
+            StorageError: the database cannot be read now, or not as fast as it must be.
             DamagedError: it is damaged, or not a journal.
         """
         try:
@@ -57,6 +60,8 @@ class Reader:
                 return
             assert self._engine is not None
             with self._engine.connect() as connection:
+                if self._patience_s is not None:
+                    give_up_after(driver(connection), self._patience_s)
                 driver(connection).execute("BEGIN")
                 yield connection
         except (sqlite3.Error, DBAPIError) as error:
@@ -68,8 +73,8 @@ class Reader:
             self._engine.dispose()
 
 
-def open_reader(url: str) -> Reader:
-    """Open a journal for reading only.
+def open_reader(url: str, patience_s: float | None = None) -> Reader:
+    """Open a journal for reading only; with ``patience_s`` no question may take longer than so many seconds.
 
     Raises:
         NoJournal: there is none at this address.
@@ -81,7 +86,7 @@ def open_reader(url: str) -> Reader:
         raise UsageError("a journal in memory can be read only by the process that holds it")
     if not path.exists():
         raise NoJournal(f"there is no journal at {path} yet; `run` makes it")
-    return Reader(reader_engine(path), None, path)
+    return Reader(reader_engine(path), None, path, patience_s)
 
 
 def reader_over(connection: Connection, path: Path | None = None) -> Reader:

@@ -1,0 +1,77 @@
+"""The facts themselves: ``journal query|tail|verify`` and how many match."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from oms.errors import UsageError
+from oms.questions.asking import Answer, Desk
+
+if TYPE_CHECKING:
+    from oms.journal.history import EventFilter
+    from oms.journal.reader import Reader
+
+COLUMNS = ("seq", "at", "account", "cycle_id", "cl_ord_id", "symbol", "kind", "data", "hash")
+NOTHING: Answer = {"schema": "oms.journal-query/1", "events": [], "next": None}
+QUICK_ROWS = 10_000
+"""A journal of at most so many rows is always verified whole."""
+
+
+def query(desk: Desk, wanted: EventFilter, limit: int) -> dict[str, Any]:
+    """The facts that match, in their order; of more than ``limit`` the newest."""
+    from oms.journal import history
+
+    return desk.ask(lambda reader: history.journal_query(reader, wanted, limit=limit), dict(NOTHING))
+
+
+def after(desk: Desk, place: int, limit: int) -> dict[str, Any]:
+    """The first ``limit`` facts that come after row ``place``."""
+    from oms.journal import history
+
+    wanted = history.EventFilter(after=place)
+    return desk.ask(lambda reader: history.journal_query(reader, wanted, limit=limit, newest=False), dict(NOTHING))
+
+
+def tail(desk: Desk, limit: int) -> dict[str, Any]:
+    """The newest facts, oldest of them first."""
+    from oms.journal import history
+
+    answer = desk.ask(lambda reader: history.journal_tail(reader, limit), dict(NOTHING))
+    return {**answer, "schema": "oms.journal-tail/1"}
+
+
+def count(desk: Desk, wanted: EventFilter) -> dict[str, Any]:
+    """How many facts match."""
+    from oms.journal import history
+
+    found = desk.ask(lambda reader: history.journal_count(reader, wanted), 0)
+    return {"schema": "oms.journal-count/1", "count": found}
+
+
+def kind_of(word: str) -> str:
+    """A kind of fact by its name. Raises UsageError for what is none."""
+    from oms.model.event import KINDS
+
+    if word not in KINDS:
+        raise UsageError(f"--kind {word!r} is no kind of fact; there are {', '.join(sorted(KINDS))}")
+    return word
+
+
+def verify(desk: Desk, *, full: bool) -> dict[str, Any]:
+    """Whether the journal is what was written; without ``full``, from the last good verification on."""
+    nothing: dict[str, Any] = {}
+    answer = desk.ask(lambda reader: _verified(reader, desk.now(), full=full), nothing)
+    if not answer:
+        answer = {"schema": "oms.journal-verify/1", "ok": True, "rows": 0, "seq": 0, "head": None, "full": True}
+        answer |= {"anchors": 0, "bad_row": None, "problem": "", "remedy": ""}
+    return answer
+
+
+def _verified(reader: Reader, now: datetime, *, full: bool) -> dict[str, Any]:
+    from oms.audit.checkpoint import verify_on
+    from oms.journal.loading import read_head
+
+    with reader.asking("measuring the journal") as connection:
+        whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
+    return verify_on(reader, now, full=whole).answer()
