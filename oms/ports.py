@@ -15,6 +15,7 @@ from oms.model.account import Funds, Position, Quote, Session
 from oms.model.event import Event
 from oms.model.order import BrokerOrder, OrderRequest
 from oms.model.state import AccountState
+from oms.model.task import TaskHealth
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -239,6 +240,13 @@ class Journal(Protocol):
         """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
         ...
 
+    def note_tasks(self, tasks: Sequence[TaskHealth]) -> None:
+        """Write down how these tasks go, for readers, beside the chain; a soft commit that proves the fence.
+
+        A journal that no other process reads keeps nothing of it.
+        """
+        del tasks
+
     def keep_config(self, config_hash: str, canonical: str) -> None:
         """Keep a whole effective configuration under its hash; durable no later than the cycle that names it."""
         ...
@@ -278,6 +286,30 @@ class Mailbox(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Follower(Protocol):
+    """Work beside the trading, such as telling a person: supervised by the engine, and never waited for.
+
+    It reads what it needs by itself, the journal through a connection of its own that can only read. Whatever it does,
+    hangs in or raises delays no order: each round runs in a thread of its own.
+    """
+
+    name: str
+    """Under which ``status`` shows how it goes, such as ``notification``."""
+    interval: timedelta
+    """From the beginning of one round to that of the next; after failures it grows."""
+
+    def step(self) -> str:
+        """One round; what it did, as a sentence for ``status``.
+
+        Raises:
+            Exception: it did not go well; the error's text is shown, and the next round comes later.
+        """
+        ...
+
+    def close(self) -> None:
+        """The engine ends: let go of what is open. A round may still be under way."""
 
 
 class Watcher(Protocol):

@@ -23,9 +23,11 @@ from oms.journal.loading import Head
 from oms.journal.projection import Shadow, check_exact
 from oms.journal.scalars import to_instant
 from oms.journal.statements import statements
+from oms.journal.task_rows import write_tasks
 from oms.model.event import Event, OrderReserved, Recorded
 from oms.model.order import Order
 from oms.model.state import AccountState
+from oms.model.task import TaskHealth
 from oms.ports import Clock, Lease
 
 ANCHOR_INTERVAL = timedelta(hours=1)
@@ -202,6 +204,13 @@ class AccountJournal(ABC):
             return
         with self._writing("renewing the lease", is_barrier=False):
             self._lease_row.renew(self._raw, self.lease.fence)
+            self._raw.execute("COMMIT")
+
+    def note_tasks(self, tasks: Sequence[TaskHealth]) -> None:
+        """Write down how these tasks go, in a soft commit that renews the lease as well; see ``oms.ports.Journal``."""
+        with self._writing("writing down how the tasks go", is_barrier=False):
+            self._lease_row.renew(self._raw, self.lease.fence)
+            write_tasks(self._raw, self._account, tasks)
             self._raw.execute("COMMIT")
 
     def keep_config(self, config_hash: str, canonical: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, literal_column, select
@@ -19,6 +20,7 @@ from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS, ORDERS
 from oms.journal.statements import Statements
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.detail import HaltScope
+from oms.model.difference import Difference
 from oms.model.event import (
     AccountOpened,
     AttentionRaised,
@@ -26,6 +28,8 @@ from oms.model.event import (
     CycleOpened,
     FundsObserved,
     Halted,
+    PositionAdopted,
+    Reconciled,
     Recorded,
     Selected,
 )
@@ -160,15 +164,20 @@ def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | 
 
 def newest_of_kind(connection: Connection, account: str, kind: str, count: int) -> list[Recorded]:
     """The newest facts of such a kind, newest first."""
+    return list(islice(_newest_first(connection, account, kind, count), count))
+
+
+def _newest_first(connection: Connection, account: str, kind: str, limit: int | None = None) -> Iterator[Recorded]:
+    """Facts of such a kind, newest first, read as they are asked for."""
     events = tables.events
     rows = connection.execute(
         select(*STORED)
         # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
         .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
         .order_by(events.c.seq.desc())
-        .limit(count)
+        .limit(limit)
     )
-    return [recorded(row) for row in rows]
+    return (recorded(row) for row in rows)
 
 
 def _load_account(connection: Connection, state: AccountState) -> None:
@@ -277,5 +286,31 @@ def _load_lists(connection: Connection, state: AccountState) -> None:
     seen = select(tables.external_orders).where(tables.external_orders.c.account == account)
     for row in connection.execute(seen).mappings():
         state.external[row["order_id"]] = EXTERNAL.value(row)
-    screens = [fact.event for fact in newest_of_kind(connection, account, Selected.kind, SCREENS_KEPT)]
-    state.screens = tuple(event for event in screens if isinstance(event, Selected))
+    state.screens = _screens(connection, account)
+    state.differences = _differences(connection, account)
+
+
+def _screens(connection: Connection, account: str) -> tuple[Selected, ...]:
+    """The newest screens of different days, newest first, as a fold remembers them."""
+    found: list[Selected] = []
+    for fact in _newest_first(connection, account, Selected.kind):
+        event = fact.event
+        if isinstance(event, Selected) and (not found or event.as_of != found[-1].as_of):
+            found.append(event)
+        if len(found) == SCREENS_KEPT:
+            break
+    return tuple(found)
+
+
+def _differences(connection: Connection, account: str) -> tuple[Difference, ...]:
+    """What the last comparison found, less what was adopted since."""
+    last = last_of_kind(connection, account, Reconciled.kind)
+    if last is None or not isinstance(last.event, Reconciled):
+        return ()
+    adopted = set()
+    for fact in _newest_first(connection, account, PositionAdopted.kind):
+        if fact.seq < last.seq:
+            break
+        if isinstance(fact.event, PositionAdopted):
+            adopted.add(fact.event.symbol)
+    return tuple(d for d in last.event.differences if d.cost is None or d.symbol not in adopted)

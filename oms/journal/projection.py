@@ -25,6 +25,7 @@ from oms.model.event import (
     OrderEvent,
     OrderFilled,
     OrderPlanned,
+    PositionAdopted,
     Recorded,
 )
 from oms.model.order import Order
@@ -52,6 +53,8 @@ def check_exact(event: Event) -> None:
             amounts = [event.worst_px, *([] if event.price is None else [event.price])]
         case AccountOpened():
             amounts = [event.cash, *(p.qty for p in event.positions)]
+        case PositionAdopted():
+            amounts = [event.qty, event.cost]
         case _:
             return
     for amount in amounts:
@@ -115,6 +118,8 @@ class Shadow:
     def _note_account(self, state: AccountState, event: Event) -> None:
         if isinstance(event, ExternalOrderSeen):
             self._external[event.order_id] = event
+        elif isinstance(event, PositionAdopted):
+            self._holdings[event.symbol] = state.holdings[event.symbol]
         elif isinstance(event, AccountOpened):
             self._holdings.update(state.holdings)
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
@@ -50,6 +50,8 @@ WATCHED_KINDS = (
     "order_quarantined",
     "order_rejected",
     "order_voided",
+    "position_adopted",
+    "reconciled",
     "released",
     "selected",
     "symbol_frozen",
@@ -314,6 +316,23 @@ configs = Table(
     Column("at", Instant, nullable=False),
 )
 """Each distinct effective configuration, whole and without secrets."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("healthy", Truth, nullable=False),
+    Column("text", TEXT, nullable=False),
+    Column("last_run", Instant),
+    Column("next_run", Instant),
+    Column("last_error", TEXT, nullable=False),
+    Column("last_error_at", Instant),
+    Column("runs", WHOLE, nullable=False),
+    Column("failures", WHOLE, nullable=False),
+    PrimaryKeyConstraint("account", "name"),
+)
+"""How the engine's supervised tasks go; beside the chain, as the lease is: no fact of the account."""
 
 SHADOWS: tuple[Table, ...] = (accounts, cycles, orders, fills, holdings, blacklist, frozen, external_orders)
 """What a fold of ``events`` gives again."""

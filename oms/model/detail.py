@@ -108,3 +108,5 @@ class Score:
     lookback: int | None = None
     """Bars behind the long factors, where history is short."""
     close: Decimal | None = None
+    factors: tuple[Decimal, ...] = ()
+    """The components of the score, in the order of ``oms.engine.factors.NAMES``; empty where it was not scored."""

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from oms.model.account import Funds, Position
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
+from oms.model.difference import Difference, DifferenceKind
 from oms.model.order import ZERO, OrdType, Side
 
 
@@ -412,6 +413,36 @@ class Selected(Event):
     config_hash: str
     bars_hash: str
     scores: tuple[Score, ...] = field(default=())
+    strategy: str = ""
+    """The user's own strategy that chose, as the configuration names it; empty for the built-in screen."""
+    digest: str = ""
+    """SHA-256 of that strategy's signals, in hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled(Event):
+    """Broker and journal were compared between two cycles, with another result than the last time."""
+
+    kind: ClassVar[str] = "reconciled"
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionAdopted(Event):
+    """On an operator's word the journal holds what the broker holds of one symbol. No trade, and no profit."""
+
+    kind: ClassVar[str] = "position_adopted"
+    symbol: str
+    qty: Decimal
+    """Shares from here on."""
+    before: Decimal
+    """Shares by the journal until then."""
+    cost: Decimal
+    """What the shares did cost in all, from here on."""
+    difference: DifferenceKind
+    reason: str
+    author: str
+    inbox_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from oms.model import lifecycle
 from oms.model.cycle import Cycle, ImpossibleFact
+from oms.model.difference import Difference
 from oms.model.event import (
     AccountOpened,
     AttentionRaised,
@@ -25,6 +26,8 @@ from oms.model.event import (
     OrderFilled,
     OrderQuarantined,
     OrderVoided,
+    PositionAdopted,
+    Reconciled,
     Recorded,
     Released,
     Selected,
@@ -101,6 +104,8 @@ class AccountState:
         self.external: dict[str, ExternalOrderSeen] = {}
         self.screens: tuple[Selected, ...] = ()
         """The last two screens of the universe, newest first: a share that three in a row find ineligible is sold."""
+        self.differences: tuple[Difference, ...] = ()
+        """What the last comparison with the broker found, less what an operator has adopted since."""
         self.attention = 0
         """Times a person was asked to look."""
 
@@ -240,13 +245,27 @@ class AccountState:
             case ExternalOrderSeen():
                 self.external[event.order_id] = event
             case Selected():
-                self.screens = (event, *self.screens)[:SCREENS_KEPT]
+                self._remember_screen(event)
+            case Reconciled():
+                self.differences = event.differences
+            case PositionAdopted():
+                self._adopt(event)
             case AccountOpened():
                 self._open_account(event)
             case CommandAnswered():
                 pass
             case _:
                 raise ImpossibleFact(f"an account knows no {event.kind}")
+
+    def _remember_screen(self, event: Selected) -> None:
+        """A screen of the same day as the last one takes its place: three screens in a row speak of three days."""
+        before = self.screens[1:] if self.screens and self.screens[0].as_of == event.as_of else self.screens
+        self.screens = (event, *before)[:SCREENS_KEPT]
+
+    def _adopt(self, event: PositionAdopted) -> None:
+        held = self.holdings.get(event.symbol, Holding())
+        self.holdings[event.symbol] = replace(held, qty=event.qty, cost=event.cost)
+        self.differences = tuple(d for d in self.differences if d.cost is None or d.symbol != event.symbol)
 
     def _open_account(self, event: AccountOpened) -> None:
         if self.seq:

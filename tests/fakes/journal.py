@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from oms.model.event import CycleOpened, Event, OrderFilled, OrderReserved, Recorded
 from oms.model.order import Order
 from oms.model.state import AccountState
+from oms.model.task import TaskHealth
 from oms.ports import Clock, Journal, Lease, Mailbox, Message
 
 
@@ -21,6 +22,8 @@ class MemoryJournal(Journal):
         """Rows that a barrier has covered."""
         self.commits: list[tuple[str, tuple[Event, ...]]] = []
         self.configs: dict[str, str] = {}
+        self.tasks: dict[str, TaskHealth] = {}
+        """How each supervised task goes, as it was told last."""
         self._clock = clock
         self._numbers: dict[str, str] = {}
         self._executions: set[str] = set()
@@ -90,6 +93,9 @@ class MemoryJournal(Journal):
 
     def config(self, config_hash: str) -> str | None:
         return self.configs.get(config_hash)
+
+    def note_tasks(self, tasks: Sequence[TaskHealth]) -> None:
+        self.tasks.update({task.name: task for task in tasks})
 
     def tidy(self) -> None:
         """Nothing to fold."""
