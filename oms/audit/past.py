@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, func, literal_column, select
 
+from oms.audit.books import Book, cash_moved
 from oms.errors import DamagedError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
@@ -34,11 +35,9 @@ from oms.model.event import (
     Recorded,
     Selected,
 )
-from oms.model.order import Order, Side
-from oms.model.state import SCREENS_KEPT, AccountState, Holding
+from oms.model.order import Order
+from oms.model.state import SCREENS_KEPT, AccountState
 
-MILLION = 1_000_000
-_BUY = Side.BUY.value
 _LISTS = (
     *("halted", "released", "blacklisted", "unblacklisted", "symbol_frozen", "symbol_unfrozen"),
     *("external_order_seen", "command_answered"),
@@ -103,10 +102,10 @@ def moment_of(connection: Connection, account: str, seq: int) -> Moment:
 
 
 def _last(connection: Connection, kind: str, seq: int) -> Recorded | None:
-    return next(iter(_newest(connection, kind, seq, 1)), None)
+    return next(iter(newest_before(connection, kind, seq, 1)), None)
 
 
-def _newest(connection: Connection, kind: str, seq: int, most: int) -> list[Recorded]:
+def newest_before(connection: Connection, kind: str, seq: int, most: int) -> list[Recorded]:
     """The newest facts of a kind up to a row, newest first."""
     events = tables.events
     rows = connection.execute(
@@ -179,7 +178,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
     _park(connection, state, last.cycle_id, seq)
     _book_fills(connection, state, seq)
-    screens = [fact.event for fact in _newest(connection, Selected.kind, seq, SCREENS_KEPT)]
+    screens = [fact.event for fact in newest_before(connection, Selected.kind, seq, SCREENS_KEPT)]
     state.screens = tuple(event for event in screens if isinstance(event, Selected))
     state.seq = seq
     return state
@@ -274,10 +273,7 @@ def _order(connection: Connection, cl_ord_id: str, seq: int) -> Order | None:
 
 def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
     """Shares and cash from every execution up to a row, in the whole millionths in which the table keeps them."""
-    books = {
-        symbol: [to_micro(held.qty), to_micro(held.cost), to_micro(held.realised)]
-        for symbol, held in state.holdings.items()
-    }
+    books = {symbol: Book.of(held) for symbol, held in state.holdings.items()}
     cash = to_micro(state.cash)
     # Executions were written in the order of the chain, so the walk can stop at the first later one.
     rows = driver(connection).execute("SELECT seq, symbol, side, last_qty, last_px, fee FROM fills WHERE rowid > 0")
@@ -285,26 +281,7 @@ def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
         for at, symbol, side, qty, px, fee in rows:
             if at > seq:
                 break
-            book = books.setdefault(symbol, [0, 0, 0])
-            if side == _BUY:
-                cash -= qty * px + fee
-                book[0] += qty * MILLION
-                book[1] += qty * px + fee
-            else:
-                cash += qty * px - fee
-                left = book[0] - qty * MILLION
-                cost = _share(book[1] * qty * MILLION, book[0]) if left > 0 else book[1]
-                book[0] = left
-                book[1] -= cost
-                book[2] += qty * px - fee - cost
+            cash += cash_moved(side, qty, px, fee)
+            books.setdefault(symbol, Book()).take(side, qty, px, fee)
     state.cash = from_micro(cash)
-    state.holdings = {
-        symbol: Holding(qty=from_micro(qty), cost=from_micro(cost), realised=from_micro(realised))
-        for symbol, (qty, cost, realised) in books.items()
-    }
-
-
-def _share(numerator: int, denominator: int) -> int:
-    """The quotient rounded half to even, as the model rounds the cost of what was sold."""
-    whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+    state.holdings = {symbol: book.holding() for symbol, book in books.items()}

@@ -53,6 +53,11 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.account:funds",
         "Show the newest reading of the account's money, and what open buys reserve of it.",
     ),
+    "pnl": Entry("oms.cli.performance:pnl", "Show profit and loss, realised and not, today and in all, by symbol."),
+    "report": Entry(
+        "oms.cli.performance:report",
+        "Show how well it trades: buys that succeeded, delay from sells to buys, use of the funds, cuts, errors.",
+    ),
     "halt": Entry("oms.cli.desk:halt", "Stop buys at once, or with --all every order; sells already out finish."),
     "release": Entry("oms.cli.desk:release", "Let a halted account trade again."),
     "blacklist": Entry("oms.cli.desk:blacklist", "Symbols that are not bought: list, add, remove."),

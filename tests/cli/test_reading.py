@@ -30,6 +30,9 @@ ORDER = (
     "cl_ord_id cycle_id sends side symbol ord_type price order_qty cum_qty leaves_qty avg_px fees ord_status order_no "
     "order_id planned_at sent_at closed_at text"
 )
+METRICS = (
+    "cycles buy_success_rate sell_to_buy_delay_s funds_used_share revalidated cut_by_rule liquidity_errors duplicates"
+)
 # The public surface, word for word: command, its fields, and the fields of the rows below them.
 SHAPES: dict[str, tuple[str, dict[str, str]]] = {
     "status": (
@@ -59,6 +62,17 @@ SHAPES: dict[str, tuple[str, dict[str, str]]] = {
         {"positions": "symbol qty avg_cost last_px market_value unrealized_pnl score"},
     ),
     "select": ("schema as_of scores", {"scores": "symbol score rank excluded_by"}),
+    "pnl": (
+        "schema today total by_symbol as_of",
+        {"today": "realised unrealised", "total": "realised unrealised", "by_symbol": "symbol realised unrealised"},
+    ),
+    "report": (
+        f"schema {METRICS} by_day",
+        {
+            "sell_to_buy_delay_s": "p50 p95 max",
+            "by_day": f"day {METRICS}",
+        },
+    ),
     "blacklist list": ("schema symbols", {"symbols": "symbol reason author until"}),
     "journal verify": ("schema ok seq head bad_row problem remedy", {}),
     "db current": ("schema file found needed problem", {}),
@@ -68,7 +82,19 @@ SHAPES: dict[str, tuple[str, dict[str, str]]] = {
 }
 CLOSED = Script(1).cycle_id
 """The story's cycle that has everything in it."""
-MONEY = {"cash", "settled_cash", "buying_power", "spendable", "reserved", "price", "avg_px", "fees", "market_value"}
+MONEY = {
+    "cash",
+    "settled_cash",
+    "buying_power",
+    "spendable",
+    "reserved",
+    "price",
+    "avg_px",
+    "fees",
+    "market_value",
+    "realised",
+    "bought",
+}
 INSTANTS = {"at", "as_of", "heartbeat", "opened_at", "closed_at", "planned_at", "sent_at"}
 
 
