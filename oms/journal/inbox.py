@@ -56,15 +56,18 @@ class Inbox:
             self._prepare()
 
     def _prepare(self) -> None:
+        if self._raw.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID:
+            return
+        # Looked at under the lock: another process may be making this very mailbox just now.
+        self._raw.execute("BEGIN IMMEDIATE")
         mark = self._raw.execute("PRAGMA application_id").fetchone()[0]
         names = self._raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if names and mark == _APPLICATION_ID:
-            return
-        if names or mark:
-            raise DamagedError(f"{self._path} is the database of another program, not a mailbox; move it away")
-        self._raw.execute("BEGIN IMMEDIATE")
-        self._raw.execute(_TABLE)
-        self._raw.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        if mark != _APPLICATION_ID:
+            if names or mark:
+                self._raw.execute("ROLLBACK")
+                raise DamagedError(f"{self._path} is the database of another program, not a mailbox; move it away")
+            self._raw.execute(_TABLE)
+            self._raw.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         self._raw.execute("COMMIT")
 
     # The operators' side

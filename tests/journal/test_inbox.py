@@ -6,6 +6,8 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,24 @@ def test_another_programs_file_is_left_alone(file: Path) -> None:
     file.write_text("no database at all, but long enough to be looked at" * 20)
     with pytest.raises(DamagedError):
         Inbox(file)
+
+
+def test_two_processes_may_make_the_mailbox_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mailbox that another process finishes between two of our looks at it is no database of another program."""
+    made: list[Inbox] = []
+
+    class Late(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+            answer = super().execute(sql, *parameters)  # type: ignore[arg-type]  # passed through as they came
+            if sql == "PRAGMA application_id" and not made:
+                answer = super().execute("SELECT 0")  # what it read before the other one was done
+                monkeypatch.setattr(sqlite3, "connect", connect)
+                made.append(Inbox(file))
+            return answer
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Late))
+    with closing(Inbox(file)) as slower:
+        slower.post("ada", "halt")
+    with closing(made[0]) as quicker:
+        assert [message.command for message in quicker.unread(0)] == ["halt"]
