@@ -22,6 +22,7 @@ from oms.journal.connection import driver
 from oms.journal.loading import STORED, fold_cycle, recorded
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_micro, to_micro
+from oms.journal.shortcuts import holdings_of
 from oms.model import lifecycle
 from oms.model.cycle import ImpossibleFact
 from oms.model.event import (
@@ -272,16 +273,31 @@ def _order(connection: Connection, cl_ord_id: str, seq: int) -> Order | None:
 
 
 def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
-    """Shares and cash from every execution up to a row, in the whole millionths in which the table keeps them."""
+    """Shares and cash from every execution up to a row, in the whole millionths in which the table keeps them.
+
+    The walk begins at the last place where they were written down, or with what the account held at first.
+    """
+    begun = _last_books(connection, state, seq)
     books = {symbol: Book.of(held) for symbol, held in state.holdings.items()}
     cash = to_micro(state.cash)
-    # Executions were written in the order of the chain, so the walk can stop at the first later one.
-    rows = driver(connection).execute("SELECT seq, symbol, side, last_qty, last_px, fee FROM fills WHERE rowid > 0")
-    with closing(rows):
-        for at, symbol, side, qty, px, fee in rows:
-            if at > seq:
-                break
+    sql = (
+        "SELECT symbol, side, last_qty, last_px, fee FROM fills WHERE account = ? AND seq > ? AND seq <= ? ORDER BY seq"
+    )
+    with closing(driver(connection).execute(sql, (state.account, begun, seq))) as rows:
+        for symbol, side, qty, px, fee in rows:
             cash += cash_moved(side, qty, px, fee)
             books.setdefault(symbol, Book()).take(side, qty, px, fee)
     state.cash = from_micro(cash)
     state.holdings = {symbol: book.holding() for symbol, book in books.items()}
+
+
+def _last_books(connection: Connection, state: AccountState, seq: int) -> int:
+    """Take over the newest books that were kept up to a row, and say after which row; 0 where there are none."""
+    sql = "SELECT seq, cash, held FROM books WHERE account = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+    row = driver(connection).execute(sql, (state.account, seq)).fetchone()
+    if row is None:
+        return 0
+    state.cash = from_micro(row[1])
+    state.holdings = dict(holdings_of(row[2]))
+    begun: int = row[0]
+    return begun

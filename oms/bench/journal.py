@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from oms.bench.life import Life
-from oms.journal import tables
+from oms.journal import marks, tables
 from oms.journal.casting import insert_sql
 from oms.journal.chain import genesis, link
 from oms.journal.codec import encode
@@ -100,6 +100,8 @@ def fill(path: Path, rows: int) -> Filled:
                     break
             raw.execute("DELETE FROM heads")
             raw.execute("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (ACCOUNT, seq, previous, seq, previous))
+            while (marks.next_block(raw, ACCOUNT) + 1) * marks.BLOCK <= seq:
+                marks.keep_next(raw, ACCOUNT)
             raw.execute("COMMIT")
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         opened.close()

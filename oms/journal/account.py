@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from oms import crashpoints
 from oms.errors import DamagedError, StorageError
-from oms.journal import anchors, loading, tables
+from oms.journal import anchors, loading, marks, tables
 from oms.journal.casting import insert_sql
 from oms.journal.chain import link
 from oms.journal.codec import Encoded, encode
@@ -101,6 +101,7 @@ class AccountJournal(ABC):
         self._head = loaded.head
         self._shadow = Shadow(loaded.state, loaded.opened_seq)
         self._anchored_at = clock.elapsed()
+        self._next_mark = marks.next_block(self._raw, account)
 
     # What a database must say for itself
 
@@ -268,10 +269,21 @@ class AccountJournal(ABC):
     # Quiet moments and the end
 
     def tidy(self) -> None:
-        """At a quiet moment: anchor the head when the last anchor is old."""
+        """At a quiet moment: mark what texts the newest facts hold, and anchor the head when the last anchor is old."""
         self._refuse_broken()
+        self._mark_texts()
         if self._clock.elapsed() - self._anchored_at >= ANCHOR_INTERVAL.total_seconds():
             self.anchor()
+
+    def _mark_texts(self) -> None:
+        """Say of the next full blocks of facts what texts they hold; a search reads the others."""
+        for _ in range(marks.BLOCKS_AT_ONCE):
+            if (self._next_mark + 1) * marks.BLOCK > self._head.seq:
+                return
+            with self._writing("marking texts", is_barrier=False):
+                marks.keep_next(self._raw, self._account)
+                self._raw.execute("COMMIT")
+            self._next_mark += 1
 
     def anchor(self) -> None:
         """Write down outside the database the newest head that a barrier has covered."""

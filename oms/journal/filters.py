@@ -11,23 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, literal_column, or_, select
 
 from oms.journal import tables
+from oms.journal.marks import candidates
 from oms.journal.scalars import storable, to_instant
+from oms.journal.statements import statements
 from oms.journal.statuses import ORD_STATUS, entry_of
 from oms.model.cycle import Phase
-from oms.model.event import CycleOpened
 from oms.model.order import OrdStatus
 
 EVERY = 2**62
 """More rows than any table has."""
 
-RULE_KINDS = ("order_blocked", "attention_raised", "cycle_aborted", "buys_revalidated")
-"""Kinds of facts in which a rule decided something, those with long texts last; a test compares them with the model.
-
-``cycle_opened`` names the rules that refused a wish of the plan; each of them comes again as ``order_blocked``.
-"""
+RULES_AT_ONCE = 500
+"""Facts of one rule that are looked at together."""
 
 EVENT_COLUMNS = tuple(
     tables.events.c[name]
@@ -70,8 +68,14 @@ class EventFilter:
 
     @property
     def by_rule(self) -> bool:
-        """The facts are found by the kinds that name rules: nothing narrower is known about them."""
-        return self.rule is not None and all(part is None for part in (self.cycle_id, self.symbol, self.kind))
+        """The facts are found by the rules that they name: nothing narrower is known about them."""
+        return self.rule is not None and all(part is None for part in (self.cycle_id, self.symbol))
+
+    @property
+    def by_text(self) -> bool:
+        """The facts are found by the marks of their texts: nothing narrower is known about them."""
+        named = any(part is not None for part in (self.cycle_id, self.symbol, self.rule, self.since, self.until))
+        return self.text is not None and not named and self.kind not in tables.WATCHED_KINDS
 
     def beyond(self, seq: int, at: datetime) -> EventFilter:
         """The same question about what comes after one of its facts."""
@@ -116,25 +120,71 @@ def find_events(
     connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool
 ) -> Sequence[RowMapping]:
     """The facts that match, newest first or oldest first, at most ``limit``."""
-    if not wanted.by_rule:
-        by = (tables.events.c.at, tables.events.c.seq) if wanted.by_time else None
-        return connection.execute(_page(account, wanted, limit, newest=newest, by=by)).mappings().all()
+    if wanted.by_rule:
+        return _by_rule(connection, account, wanted, limit, newest=newest)
+    if wanted.by_text:
+        return _by_text(connection, account, wanted, limit, newest=newest)
+    by = (tables.events.c.at, tables.events.c.seq) if wanted.by_time else None
+    return connection.execute(_page(account, wanted, limit, newest=newest, by=by)).mappings().all()
+
+
+def _by_rule(
+    connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool
+) -> Sequence[RowMapping]:
+    """Along the list of facts that name the rule, a few at a time, until a page is full."""
+    bound = tables.bound_rules
+    named = (bound.c.account == account, bound.c.rule == storable(wanted.rule or ""))
     found: list[RowMapping] = []
-    for kind in RULE_KINDS:
-        # Once a page is full, only what lies before its last row can still belong to it.
-        edge = found[-1]["seq"] if len(found) == limit else None
-        page = _page(account, replace(wanted, kind=kind), limit, newest=newest, edge=edge)
+    edge, past = wanted.after, EVERY
+    while len(found) < limit:
+        places = (
+            select(bound.c.seq)
+            .where(*named, bound.c.seq > edge, bound.c.seq < past)
+            .order_by(bound.c.seq.desc() if newest else bound.c.seq)
+            .limit(min(limit, RULES_AT_ONCE))
+        )
+        seqs = connection.execute(places).scalars().all()
+        if not seqs:
+            break
+        page = _page(account, wanted, limit - len(found), newest=newest).where(tables.events.c.seq.in_(seqs))
         found += connection.execute(page).mappings().all()
-        found = sorted(found, key=lambda row: row["seq"], reverse=newest)[:limit]
+        edge, past = (edge, seqs[-1]) if newest else (seqs[-1], past)
     return found
 
 
-def count_statement(account: str, wanted: EventFilter) -> Select[Any]:
+def _by_text(
+    connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool
+) -> Sequence[RowMapping]:
+    """Through the blocks of facts that may hold the text, until a page is full."""
+    found: list[RowMapping] = []
+    seq = tables.events.c.seq
+    runs = candidates(statements(connection), account, _as_stored(wanted))
+    for run in reversed(runs) if newest else runs:
+        if run.stop <= wanted.after or len(found) == limit:
+            continue
+        page = _page(account, wanted, limit - len(found), newest=newest).where(seq >= run.start, seq < run.stop)
+        found += connection.execute(page).mappings().all()
+    return found
+
+
+def count_events(connection: Connection, account: str, wanted: EventFilter) -> int:
     """How many facts match."""
-    condition = events_condition(account, wanted)
+    seq, bound = tables.events.c.seq, tables.bound_rules
+    statement = select(func.count()).select_from(tables.events).where(events_condition(account, wanted))
+    if wanted.by_text:
+        runs = candidates(statements(connection), account, _as_stored(wanted))
+        counts = (connection.execute(statement.where(seq >= run.start, seq < run.stop)) for run in runs)
+        return sum(count.scalar_one() for count in counts)
     if wanted.by_rule:
-        condition = and_(condition, or_(*[_of_kind(kind) for kind in RULE_KINDS]))
-    return select(func.count()).select_from(tables.events).where(condition)
+        named = select(bound.c.seq).where(bound.c.account == account, bound.c.rule == storable(wanted.rule or ""))
+        statement = statement.where(seq.in_(named))
+    counted: int = connection.execute(statement).scalar_one()
+    return counted
+
+
+def _as_stored(wanted: EventFilter) -> str:
+    """The text that is looked for as the journal would hold it, within quotes."""
+    return json.dumps(wanted.text or "")[1:-1]
 
 
 def _page(
@@ -144,15 +194,10 @@ def _page(
     *,
     newest: bool,
     by: Sequence[ColumnElement[Any]] | None = None,
-    edge: int | None = None,
 ) -> Select[Any]:
-    seq = tables.events.c.seq
-    columns = by or (seq,)
+    columns = by or (tables.events.c.seq,)
     order = [column.desc() for column in columns] if newest else list(columns)
-    statement = select(*EVENT_COLUMNS).where(events_condition(account, wanted)).order_by(*order).limit(limit)
-    if edge is None:
-        return statement
-    return statement.where(seq > edge if newest else seq < edge)
+    return select(*EVENT_COLUMNS).where(events_condition(account, wanted)).order_by(*order).limit(limit)
 
 
 def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
@@ -168,11 +213,11 @@ def events_condition(account: str, wanted: EventFilter) -> ColumnElement[bool]:
     if wanted.kind is not None:
         conditions.append(_of_kind(wanted.kind))
     if wanted.rule is not None:
-        # The stored text is canonical JSON in ASCII: no other content of a fact can look like this.
-        conditions.append(events.c.kind != CycleOpened.kind)
-        conditions.append(func.instr(events.c.data, f'"rule":{json.dumps(wanted.rule)}') > 0)
+        bound = tables.bound_rules
+        named = (bound.c.account == account, bound.c.rule == storable(wanted.rule), bound.c.seq == events.c.seq)
+        conditions.append(exists().where(*named))
     if wanted.text is not None:
-        conditions.append(func.instr(func.lower(events.c.data), func.lower(json.dumps(wanted.text)[1:-1])) > 0)
+        conditions.append(func.instr(func.lower(events.c.data), func.lower(_as_stored(wanted))) > 0)
     if wanted.since is not None:
         conditions.append(events.c.at >= wanted.since)
     if wanted.until is not None:

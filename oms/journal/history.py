@@ -20,7 +20,7 @@ from oms.journal.filters import (
     CycleFilter,
     EventFilter,
     OrderFilter,
-    count_statement,
+    count_events,
     cycles_statement,
     find_events,
     orders_statement,
@@ -288,9 +288,7 @@ def journal_query(
 def journal_count(reader: Reader, wanted: EventFilter | None = None) -> int:
     """How many facts match."""
     with reader.asking("counting facts") as connection:
-        wanted = _with_cycle(connection, wanted or EventFilter())
-        counted: int = connection.execute(count_statement(reader.account, wanted)).scalar_one()
-    return counted
+        return count_events(connection, reader.account, _with_cycle(connection, wanted or EventFilter()))
 
 
 def journal_tail(reader: Reader, limit: int = 20, after: int = 0) -> Answer:

@@ -14,6 +14,7 @@ from typing import Any
 from oms.journal import tables
 from oms.journal.casting import Cast, delete_sql, insert_sql, upsert_sql
 from oms.journal.scalars import storable, to_instant, to_micro
+from oms.journal.shortcuts import BookRow, book_row, rules_of
 from oms.journal.statements import Statements
 from oms.model.cycle import Cycle, Phase
 from oms.model.event import (
@@ -68,8 +69,11 @@ class _Casts:
     delete: str
 
 
-_CASTS = {t.name: _Casts(t.name, upsert_sql(t), delete_sql(t)) for t in tables.SHADOWS}
+_ADDED_ONLY = (tables.fills, tables.bound_rules)
+"""Tables whose rows are never written twice."""
+_CASTS = {t.name: _Casts(t.name, upsert_sql(t), delete_sql(t)) for t in tables.SHADOWS if t not in _ADDED_ONLY}
 _INSERT_FILL = insert_sql(tables.fills)
+_INSERT_RULE = insert_sql(tables.bound_rules)
 
 
 class Shadow:
@@ -92,6 +96,8 @@ class Shadow:
         self._fills: Rows = []
         self._holdings: dict[str, Holding] = {}
         self._external: dict[str, ExternalOrderSeen] = {}
+        self._rules: list[tuple[str, str, int]] = []
+        self._books: list[BookRow] = []
 
     def note(self, state: AccountState, recorded: Recorded, cycle_id: str | None) -> None:
         """Remember what the fact just applied to ``state`` changed."""
@@ -105,6 +111,11 @@ class Shadow:
             self._note_order(state, event, recorded)
         else:
             self._note_account(state, event)
+        for rule in rules_of(event):
+            self._rules.append((self._account, rule, recorded.seq))
+        booked = book_row(state, recorded.seq)
+        if booked is not None:
+            self._books.append(booked)
 
     def _note_order(self, state: AccountState, event: OrderEvent, recorded: Recorded) -> None:
         order = state.order(event.cl_ord_id)
@@ -140,6 +151,10 @@ class Shadow:
             _put(raw, "holdings", rows)
         if self._external:
             _put(raw, "external_orders", (EXTERNAL.row(seen, account=account) for seen in self._external.values()))
+        if self._rules:
+            raw.executemany(_INSERT_RULE, self._rules)
+        if self._books:
+            _put(raw, "books", self._books)
         self._write_lists(raw, state)
         row = _account_row(state)
         if row != self._written_account:

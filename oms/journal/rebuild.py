@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from oms.errors import DamagedError
-from oms.journal import tables
+from oms.journal import marks, tables
 from oms.journal.casting import insert_sql
 from oms.journal.connection import FULL, driver, set_synchronous, sqlite_file, translate, tune_scratch, writer_engine
 from oms.journal.lease import LeaseRow
@@ -53,6 +53,7 @@ def rebuild(
                         folded = fold_afresh(connection, fresh, account).seq
                         for table in tables.SHADOWS:
                             _replace(raw, driver(fresh), table.name, insert_sql(table), account)
+                    marks.make_anew(raw, account, folded)
                 finally:
                     scratch.dispose()
             lease.release(raw, fence)
@@ -67,4 +68,5 @@ def rebuild(
 def _replace(raw: sqlite3.Connection, fresh: sqlite3.Connection, table: str, insert: str, account: str) -> None:
     # Table names are our own.
     raw.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608
-    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table} ORDER BY rowid"))  # noqa: S608
+    # Rows come in the order in which they were cast, which the rebuilt table keeps.
+    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table}"))  # noqa: S608

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
@@ -257,7 +257,7 @@ fills = Table(
     PrimaryKeyConstraint("account", "exec_id"),
 )
 Index("ix_fills_cl_ord_id", fills.c.cl_ord_id)
-Index("ix_fills_at", fills.c.at)
+Index("ix_fills_account_seq", fills.c.account, fills.c.seq)
 
 holdings = Table(
     "holdings",
@@ -334,7 +334,75 @@ tasks = Table(
 )
 """How the engine's supervised tasks go; beside the chain, as the lease is: no fact of the account."""
 
-SHADOWS: tuple[Table, ...] = (accounts, cycles, orders, fills, holdings, blacklist, frozen, external_orders)
+bound_rules = Table(
+    "bound_rules",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("rule", TEXT, nullable=False),
+    Column("seq", WHOLE, nullable=False),
+    PrimaryKeyConstraint("account", "rule", "seq"),
+    sqlite_with_rowid=False,
+)
+"""Which facts name which rule: a rule that seldom bound, or never, is found without reading them."""
+
+books = Table(
+    "books",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("seq", WHOLE, nullable=False),
+    Column("cash", Micro, nullable=False),
+    Column("held", TEXT, nullable=False),
+    PrimaryKeyConstraint("account", "seq"),
+)
+"""Cash and shares as they stood after every ``BOOKED_EVERY`` th fact, so that a question about the past adds up little.
+
+An older journal begins with them late; what is there is compared with a fold like every shadow.
+"""
+
+text_marks = Table(
+    "text_marks",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("block", WHOLE, nullable=False),
+    Column("letters", HASH, nullable=False),
+    Column("digits", HASH, nullable=False),
+    PrimaryKeyConstraint("account", "block"),
+)
+"""What letters and digits occur in a block of facts (``oms.journal.marks``); made at quiet moments, never while trading."""
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("first_seq", WHOLE, nullable=False),
+    Column("last_seq", WHOLE, nullable=False),
+    Column("previous", HASH, nullable=False),
+    Column("head", HASH, nullable=False),
+    Column("file", TEXT, nullable=False),
+    Column("bytes", WHOLE, nullable=False),
+    Column("sha256", TEXT, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("account", "last_seq", "first_seq"),
+)
+"""Where the facts of closed years lie: a file beside the database, its hash, and the links before and after its facts."""
+
+archived_cycles = Table(
+    "archived_cycles",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("cycle_id", TEXT, nullable=False),
+    Column("version", WHOLE, nullable=False),
+    PrimaryKeyConstraint("account", "cycle_id"),
+    sqlite_with_rowid=False,
+)
+"""Version of the newest archived fact of each cycle: a late fact goes on from there without the archive."""
+
+BOOKED_EVERY = 16_384
+"""Facts between two rows of ``books``."""
+
+SHADOWS: tuple[Table, ...] = (
+    *(accounts, cycles, orders, fills, holdings, blacklist, frozen, external_orders, bound_rules, books),
+)
 """What a fold of ``events`` gives again."""
 
 TRIGGERS: dict[str, str] = {
@@ -343,7 +411,14 @@ CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be changed'); END""",
     "events_no_delete": """\
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+WHEN OLD.seq = 1 OR OLD.seq > (SELECT coalesce(max(last_seq), 0) FROM archives)
 BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be deleted'); END""",
+    "archives_no_update": """\
+CREATE TRIGGER archives_no_update BEFORE UPDATE ON archives
+BEGIN SELECT RAISE(ABORT, 'archives is append-only: a row may not be changed'); END""",
+    "archives_no_delete": """\
+CREATE TRIGGER archives_no_delete BEFORE DELETE ON archives
+BEGIN SELECT RAISE(ABORT, 'archives is append-only: a row may not be deleted'); END""",
     "events_next_only": """\
 CREATE TRIGGER events_next_only BEFORE INSERT ON events
 WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)

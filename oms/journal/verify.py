@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from oms.errors import DamagedError
-from oms.journal import anchors, loading, tables
+from oms.journal import anchors, loading, marks, tables
 from oms.journal.answers import Answer
 from oms.journal.chain import StoredRow, Walk, walk
 from oms.journal.codec import decode
@@ -230,9 +230,13 @@ def _check_tables(connection: Connection, account: str) -> None:
                 tune_scratch(driver(fresh))
                 fold_afresh(connection, fresh, account)
                 for table in tables.SHADOWS:
-                    _compare(table, driver(connection), driver(fresh), account)
+                    # A journal that an older release began has books from the update on.
+                    _compare(table, driver(connection), driver(fresh), account, may_lack=table is tables.books)
         finally:
             scratch.dispose()
+    wrong = marks.first_wrong(driver(connection), account)
+    if wrong is not None:
+        raise _Bad(f"table text_marks, row {account}/{wrong}: it does not cover the texts of its facts", REBUILD)
 
 
 def fold_afresh(source: Connection, target: Connection, account: str) -> AccountState:
@@ -274,8 +278,10 @@ def _facts(raw: sqlite3.Connection) -> Iterator[tuple[Recorded, int | None, str 
         yield Recorded(seq=seq, at=from_instant(at), event=event), version, cycle_id
 
 
-def _compare(table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection, account: str) -> None:
-    """Walk both tables in the order of their keys and stop at the first difference."""
+def _compare(
+    table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection, account: str, *, may_lack: bool = False
+) -> None:
+    """Walk both tables in the order of their keys and stop at the first difference; rows may be lacking at will."""
     names = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key.columns]
     at = [names.index(key) for key in keys]
@@ -284,6 +290,8 @@ def _compare(table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection
     with closing(stored.execute(sql, (account,))) as left, closing(fresh.execute(sql, (account,))) as right:
         while True:
             is_there, should_be = left.fetchone(), right.fetchone()
+            while may_lack and should_be is not None and (is_there is None or _key(should_be, at) < _key(is_there, at)):
+                should_be = right.fetchone()
             if is_there == should_be:
                 if is_there is None:
                     return
@@ -294,8 +302,8 @@ def _compare(table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection
 def _difference(
     table: str, names: list[str], key: list[int], is_there: tuple[Any, ...] | None, should_be: tuple[Any, ...] | None
 ) -> str:
-    there = None if is_there is None else tuple(is_there[i] for i in key)
-    wanted = None if should_be is None else tuple(should_be[i] for i in key)
+    there = None if is_there is None else _key(is_there, key)
+    wanted = None if should_be is None else _key(should_be, key)
     if is_there is not None and should_be is not None and there == wanted:
         differing = [
             f"{name} is {old!r} and should be {new!r}"
@@ -306,6 +314,10 @@ def _difference(
     if wanted is None or (there is not None and there < wanted):
         return f"table {table}, row {_shown(there)}: it is there and follows from no fact"
     return f"table {table}, row {_shown(wanted)}: it is missing"
+
+
+def _key(row: tuple[Any, ...], key: list[int]) -> tuple[Any, ...]:
+    return tuple(row[place] for place in key)
 
 
 def _shown(key: tuple[Any, ...] | None) -> str:

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms.journal import history, tables
-from oms.journal.filters import RULE_KINDS
 from oms.journal.history import EventFilter
 from oms.journal.reader import Reader
+from oms.journal.shortcuts import RULE_KINDS
 from oms.journal.statuses import ORD_STATUS, entry_of
 from oms.model.cycle import Phase
 from oms.model.event import KINDS
@@ -175,9 +175,8 @@ def test_hostile_text_is_a_value_like_another(lives: tuple[Reader, list[dict[str
 
 
 def test_every_kind_that_names_a_rule_has_its_door() -> None:
-    """A fact with a rule, its own or of one of its parts, is of a kind that the filter by rule looks into."""
+    """A fact with a rule, its own or of one of its parts, is of a kind whose rules are listed."""
     assert {kind for kind, cls in KINDS.items() if names_a_rule(cls)} == {*RULE_KINDS, "cycle_opened"}
-    assert set(RULE_KINDS) <= set(tables.WATCHED_KINDS)
 
 
 def names_a_rule(cls: Any) -> bool:
