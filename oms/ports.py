@@ -270,7 +270,7 @@ class Message:
     at: datetime
     author: str
     command: str
-    """halt, release, blacklist_add, blacklist_remove, resolve, unfreeze."""
+    """halt, release, live_disarm, blacklist_add, blacklist_remove, resolve, unfreeze; nothing here can arm."""
     arguments: Mapping[str, str]
 
 

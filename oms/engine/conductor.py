@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from oms.engine.orders import Ask, Decision, Finished, Look, Seen, Stop, Wait
 from oms.engine.patience import has_passed, not_before
 from oms.engine.reconciliation import facts
-from oms.engine.refusals import STALE, is_day_of
+from oms.engine.refusals import NOT_ARMED, STALE, is_day_of
 from oms.engine.revalidation import revalidating
 from oms.engine.round import work
 from oms.engine.settling import sells_closed, settling
@@ -34,7 +34,10 @@ from oms.model.state import AccountState
 from oms.ports import OrdersRead
 
 FALLING_SHORT = frozenset(
-    {STALE, "order_deadline", "halted", "price_collar", "market_closed", "no_buys_before_close", "unresolved_sell"}
+    {
+        *(STALE, NOT_ARMED, "order_deadline", "halted", "price_collar", "market_closed", "no_buys_before_close"),
+        "unresolved_sell",
+    }
 )
 """Rules that keep back a buy which the money and the limits would have allowed."""
 

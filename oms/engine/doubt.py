@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oms.engine.orders import Ask, Decision, Seen, Send, Stop
-from oms.engine.refusals import is_halted, refusal
+from oms.engine.refusals import brake, refusal
 from oms.model.cycle import Cycle
 from oms.model.event import OrderQuarantined
 from oms.model.order import Order
@@ -24,7 +24,7 @@ def settle_doubt(
         # The driver forgets its last reading with every send, so one that it remembers was begun after all of them.
         return Decision(then=Ask())
     again = [order for order in doubtful if may_resend(state, cycle, order, seen, rules)]
-    going = tuple(order.cl_ord_id for order in again if not is_halted(state, order.side))
+    going = tuple(order.cl_ord_id for order in again if brake(state, order.side, rules, seen.now) is None)
     if going:
         return Decision(then=Send(cl_ord_ids=going))
     exhausted = [order for order in doubtful if order not in again and _asking_is_over(order, seen, rules)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from oms.engine.standing import COMMAND, carry_out_restore
+from oms.model.arming import LiveDisarmed
 from oms.model.detail import HaltScope
 from oms.model.event import (
     Blacklisted,
@@ -49,6 +50,9 @@ def _carry_out(state: AccountState, message: Message, fence: int | None) -> tupl
         case "release":
             released = Released(reason=reason, author=author, inbox_id=inbox_id)
             return [released], "released" if state.halt is not None else "nothing was halted"
+        case "live_disarm":
+            disarmed = LiveDisarmed(reason=reason, author=author, inbox_id=inbox_id)
+            return [disarmed], "disarmed: no order is sent until a person arms at a terminal"
         case "blacklist_add":
             listed = Blacklisted(
                 symbol=canonical_symbol(arguments["symbol"]),

@@ -17,11 +17,36 @@ STALE = "stale_on_resume"
 """Rule of what an earlier process or an earlier day left behind and that may not be sent any more."""
 
 
-def is_halted(state: AccountState, side: Side) -> bool:
-    """Whether the brake stops a new order of this side."""
-    if state.halt is None:
-        return False
-    return side is Side.BUY or state.halt.scope is HaltScope.ALL
+NOT_ARMED = "not_armed"
+"""Rule of what real money is not let out for."""
+
+
+def unarmed(state: AccountState, rules: Rules, now: datetime) -> str:
+    """Why no order may be sent for real money; empty where one may, or where the money is not real."""
+    if state.opened is None or state.opened.mode != "live":
+        return ""
+    if state.armed is None:
+        if state.disarmed is None:
+            return "live trading is not armed"
+        return f"live trading was disarmed by {state.disarmed.author}" + because(state.disarmed.reason)
+    if now >= state.armed.until:
+        return f"live trading was armed until {state.armed.until:%Y-%m-%d %H:%M} UTC"
+    if state.armed.limits_hash not in rules.licences:
+        return "live trading is armed for tighter limits than this cycle runs under"
+    return ""
+
+
+def because(reason: str) -> str:
+    """A reason as it ends a sentence; nothing where none was given."""
+    return f": {reason}" if reason else ""
+
+
+def brake(state: AccountState, side: Side, rules: Rules, now: datetime) -> str | None:
+    """The rule that stops every new order of this side: ``not_armed`` or ``halted``; None where none does."""
+    if unarmed(state, rules, now):
+        return NOT_ARMED
+    stops = state.halt is not None and (side is Side.BUY or state.halt.scope is HaltScope.ALL)
+    return "halted" if stops else None
 
 
 def bar(state: AccountState, symbol: str, rules: Rules, now: datetime) -> str | None:
@@ -33,7 +58,7 @@ def bar(state: AccountState, symbol: str, rules: Rules, now: datetime) -> str | 
 
 def may_be_sent(state: AccountState, order: Order, rules: Rules, now: datetime) -> bool:
     """Whether neither the brake nor a list of an operator's stops this order at this instant."""
-    if is_halted(state, order.side) or order.symbol in state.frozen:
+    if brake(state, order.side, rules, now) is not None or order.symbol in state.frozen:
         return False
     return order.side is Side.SELL or bar(state, order.symbol, rules, now) is None
 
@@ -65,15 +90,15 @@ def refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: 
     """The first rule that refuses this order, with its limit and value; None when it may be sent."""
     if cycle.aborted is not None:
         return blocked(order, cycle.aborted.rule, "same trading day", str(seen.now), cycle.aborted.reason)
-    session, halted = seen.session, is_halted(state, order.side)
+    session, braked = seen.session, brake(state, order.side, rules, seen.now)
     if session is None or not is_day_of(cycle, order.side, session, rules) or not session.is_open(seen.market_time):
-        rule = "halted" if halted else "market_closed"
+        rule = braked or "market_closed"
         return blocked(order, rule, "open market", str(seen.market_time), "the market is closed")
     if order.side is Side.BUY and seen.market_time >= session.closes - rules.no_buys_before_close:
-        rule = "halted" if halted else "no_buys_before_close"
+        rule = braked or "no_buys_before_close"
         limit = f"{rules.no_buys_before_close} before {session.closes}"
         return blocked(order, rule, limit, str(seen.market_time), "too near to the close of the market")
-    if order.deadline is not None and seen.now >= order.deadline and not halted:
+    if order.deadline is not None and seen.now >= order.deadline and braked is None:
         return blocked(order, "order_deadline", str(order.deadline), str(seen.now), "not sent before its deadline")
     if order.symbol in state.frozen:
         reason = state.frozen[order.symbol]

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from oms.engine.orders import Decision, Look, Seen
 from oms.engine.patience import not_before, unreadable
-from oms.engine.refusals import bar, is_halted, trades_today
-from oms.engine.round import held_by_halt, work
+from oms.engine.refusals import bar, brake, trades_today
+from oms.engine.round import held_by_brake, work
 from oms.model.account import Funds, Position, Quote
 from oms.model.cycle import Cycle
 from oms.model.detail import RevalidationInputs
@@ -34,8 +34,9 @@ def revalidating(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) ->
     if late_sells:
         return work(state, cycle, late_sells, seen, rules) or Decision()
     # At the close the wait for `release` is over: the rule that blocks the buys is then the halt.
-    if is_halted(state, Side.BUY) and cycle.opened.buys and _blocked_by(state, cycle, seen, rules) is None:
-        return held_by_halt(state, seen, rules)
+    braked = brake(state, Side.BUY, rules, seen.now) is not None
+    if braked and cycle.opened.buys and _blocked_by(state, cycle, seen, rules) is None:
+        return held_by_brake(state, seen, rules)
     if not _has_fresh_look(cycle, seen, rules):
         return Decision(then=Look(symbols=_symbols(state, cycle)))
     assert seen.funds is not None
@@ -63,11 +64,11 @@ def _blocked_by(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> 
         return cycle.aborted.rule
     if cycle.has_unresolved_sell:
         return "unresolved_sell"
-    halted = "halted" if is_halted(state, Side.BUY) else None
+    braked = brake(state, Side.BUY, rules, seen.now)
     if session is None or not session.is_open(seen.market_time):
-        return halted or "market_closed"
+        return braked or "market_closed"
     if seen.market_time >= session.closes - rules.no_buys_before_close:
-        return halted or "no_buys_before_close"
+        return braked or "no_buys_before_close"
     rejections = sum(1 for order in cycle.orders.values() if order.ord_status is OrdStatus.REJECTED)
     return "repeated_rejections" if rejections >= rules.max_rejections else None
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from oms.engine.doubt import held_for_a_person, settle_doubt
 from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
 from oms.engine.patience import ask_again, has_passed, unreadable
-from oms.engine.refusals import STALE, blocked, is_halted, refusal
+from oms.engine.refusals import STALE, blocked, brake, refusal, unarmed
 from oms.model.cycle import Cycle
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
 from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for, spendable
@@ -43,8 +43,11 @@ def _block(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: See
     return Decision(events=events) if events else None
 
 
-def held_by_halt(state: AccountState, seen: Seen, rules: Rules) -> Decision:
-    """The brake is on: wait for ``release``, or end and leave the cycle open."""
+def held_by_brake(state: AccountState, seen: Seen, rules: Rules) -> Decision:
+    """The brake is on: wait for ``release``, or end and leave the cycle open; unarmed, only a new start goes on."""
+    why = unarmed(state, rules, seen.now)
+    if why:
+        return Decision(then=Stop(exit_code=5, why=f"{why}; the cycle stays open, `live arm` and the next run go on"))
     assert state.halt is not None
     why = f"halted by {state.halt.author}: {state.halt.reason or 'no reason given'}; `release` goes on"
     if seen.patient:
@@ -56,10 +59,10 @@ def _send(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen
     unsent = _local(orders)
     if not unsent:
         return None
-    if is_halted(state, unsent[0].side):
-        # Orders that are out are still followed; the halt is waited for when nothing else is left to do.
+    if brake(state, unsent[0].side, rules, seen.now) is not None:
+        # Orders that are out are still followed; the brake is waited for when nothing else is left to do.
         going = any(o.phase is not OrderPhase.LOCAL and not o.is_finished_for_cycle for o in orders)
-        return None if going else held_by_halt(state, seen, rules)
+        return None if going else held_by_brake(state, seen, rules)
     unnumbered = [order for order in unsent if order.order_no is None]
     if unnumbered:
         return _reserve(cycle, unnumbered, seen)

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 from oms.engine.cadence import Cadence
 from oms.engine.driver import Driver, Ending
 from oms.engine.opening import look_and_plan, open_account, open_cycle
+from oms.engine.refusals import unarmed
 from oms.engine.restored import Unproved
-from oms.errors import EXIT_DONE, BrokerUnavailable, MarketStale, TryAgainError
+from oms.errors import EXIT_DONE, BrokerUnavailable, MarketStale, RefusedError, TryAgainError
 from oms.model.event import AttentionRaised
 from oms.model.rules import Rules
 from oms.model.signal import Signals
@@ -130,6 +131,9 @@ class Worker:
             return self._closed()
         open_account(driver, mode=self._assignment.mode)
         driver.operators()  # what was ordered before the first fact of a new journal counts for its first plan
+        why = unarmed(driver.state, driver.rules, driver.now())
+        if why:
+            return Ending(exit_code=RefusedError.exit_code, why=f"{why}; no cycle was opened")
         signals = self._wishes(driver)
         cycle_id = self._new_cycle_id()
         plan, funds = look_and_plan(driver, signals, cycle_id)

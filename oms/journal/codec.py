@@ -18,7 +18,8 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oms.errors import DamagedError
-from oms.model.event import KINDS, Event
+from oms.model.event import Event
+from oms.model.kinds import KINDS
 
 COLUMNS = ("cycle_id", "cl_ord_id", "symbol")
 """Fields of an event that the journal keeps as columns."""

@@ -18,6 +18,7 @@ from oms.journal.chain import genesis
 from oms.journal.codec import decode
 from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS, ORDERS
 from oms.journal.statements import Statements
+from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.detail import HaltScope
 from oms.model.difference import Difference
@@ -203,6 +204,22 @@ def _load_account(connection: Connection, state: AccountState) -> None:
     if first is not None:
         opened = recorded(first).event
         state.opened = opened if isinstance(opened, AccountOpened) else None
+    _load_licence(connection, state)
+
+
+def _load_licence(connection: Connection, state: AccountState) -> None:
+    """Whose account it is at the broker, and whether real money is armed."""
+    newest = [last_of_kind(connection, state.account, each.kind) for each in (AccountBound, LiveArmed, LiveDisarmed)]
+    for fact in sorted((fact for fact in newest if fact is not None), key=lambda fact: fact.seq):
+        match fact.event:
+            case AccountBound() as bound:
+                state.bound = bound
+            case LiveArmed() as armed:
+                state.armed, state.disarmed = armed, None
+            case LiveDisarmed() as disarmed:
+                state.armed, state.disarmed = None, disarmed
+            case _:
+                raise AssertionError(fact)
 
 
 def _load_cycle(connection: Connection, state: AccountState) -> int:

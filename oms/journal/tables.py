@@ -29,6 +29,7 @@ APPLICATION_ID = 0x6F6D736A
 """SQLite's mark of whose file it is: "omsj"."""
 
 WATCHED_KINDS = (
+    "account_bound",
     "account_opened",
     "attention_raised",
     "blacklisted",
@@ -40,6 +41,8 @@ WATCHED_KINDS = (
     "external_order_seen",
     "funds_observed",
     "halted",
+    "live_armed",
+    "live_disarmed",
     "order_blocked",
     "order_cancel_requested",
     "order_canceled",

@@ -1,4 +1,4 @@
-"""Every fact the journal may hold, one frozen dataclass each.
+"""Every fact the journal may hold, one frozen dataclass each; those about real money stand in :mod:`.arming`.
 
 ``kind`` is the name under which the journal stores it; ``oms.journal.codec`` turns it into canonical JSON and back.
 A field that is added later needs a default, so that every journal ever written can still be read.
@@ -455,19 +455,6 @@ class AccountOpened(Event):
     currency: str
     cash: Decimal = ZERO
     positions: tuple[Position, ...] = ()
-
-
-def _kinds(root: type[Event]) -> dict[str, type[Event]]:
-    found: dict[str, type[Event]] = {}
-    for cls in root.__subclasses__():
-        if "kind" in cls.__dict__:
-            found[cls.kind] = cls
-        found.update(_kinds(cls))
-    return found
-
-
-KINDS: dict[str, type[Event]] = _kinds(Event)
-"""Every kind of fact by its stored name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

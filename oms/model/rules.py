@@ -64,3 +64,5 @@ class Rules:
     max_funds_age: timedelta = timedelta(seconds=10)
     """Of a funds reading that decides, in real time."""
     no_buys_before_close: timedelta = timedelta(minutes=10)
+    licences: tuple[str, ...] = ()
+    """Hashes of the armed limits that these rules keep within; needed only where real money is at stake."""

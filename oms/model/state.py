@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from oms.model import lifecycle
+from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.difference import Difference
 from oms.model.event import (
@@ -91,6 +92,12 @@ class AccountState:
         self.cash = ZERO
         """Cash by the journal's own account: opening balance, fills and fees."""
         self.halt: Halted | None = None
+        self.bound: AccountBound | None = None
+        """The account at the broker; None where the broker is on this machine, or nobody has looked yet."""
+        self.armed: LiveArmed | None = None
+        """The newest word that let real money be traded, until a disarming; its expiry is looked at on use."""
+        self.disarmed: LiveDisarmed | None = None
+        """The newest disarming, until a person arms anew."""
         self.blacklist: dict[str, Blacklisted] = {}
         self.frozen: dict[str, str] = {}
         """Symbol to the reason why it takes no new order."""
@@ -255,6 +262,17 @@ class AccountState:
             case CommandAnswered():
                 pass
             case _:
+                self._apply_licence(event)
+
+    def _apply_licence(self, event: Event) -> None:
+        match event:
+            case AccountBound():
+                self._bind(event)
+            case LiveArmed():
+                self.armed, self.disarmed = event, None
+            case LiveDisarmed():
+                self.armed, self.disarmed = None, event
+            case _:
                 raise ImpossibleFact(f"an account knows no {event.kind}")
 
     def _remember_screen(self, event: Selected) -> None:
@@ -266,6 +284,11 @@ class AccountState:
         held = self.holdings.get(event.symbol, Holding())
         self.holdings[event.symbol] = replace(held, qty=event.qty, cost=event.cost)
         self.differences = tuple(d for d in self.differences if d.cost is None or d.symbol != event.symbol)
+
+    def _bind(self, event: AccountBound) -> None:
+        if self.bound is not None and self.bound.fingerprint != event.fingerprint:
+            raise ImpossibleFact(f"a journal of account {self.bound.shown} cannot go on with {event.shown}")
+        self.bound = event
 
     def _open_account(self, event: AccountOpened) -> None:
         if self.seq:

@@ -51,7 +51,7 @@ def count(desk: Desk, wanted: EventFilter) -> dict[str, Any]:
 
 def kind_of(word: str) -> str:
     """A kind of fact by its name. Raises UsageError for what is none."""
-    from oms.model.event import KINDS
+    from oms.model.kinds import KINDS
 
     if word not in KINDS:
         raise UsageError(f"--kind {word!r} is no kind of fact; there are {', '.join(sorted(KINDS))}")

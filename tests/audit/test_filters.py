@@ -20,7 +20,7 @@ from oms.journal.reader import Reader
 from oms.journal.shortcuts import RULE_KINDS
 from oms.journal.statuses import ORD_STATUS, entry_of
 from oms.model.cycle import Phase
-from oms.model.event import KINDS
+from oms.model.kinds import KINDS
 from oms.model.order import OrderPhase, OrdStatus, Side
 from tests.audit.stories import Chapter, lived
 from tests.fakes.clock import START

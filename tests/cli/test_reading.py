@@ -18,7 +18,7 @@ import pytest
 
 from oms.gateways.system_clock import SystemClock
 from oms.journal.store import open_journal
-from oms.model.event import KINDS
+from oms.model.kinds import KINDS
 from tests.cli.conftest import Oms
 from tests.journal.facts import Script, account_opened, full_story, write
 

@@ -64,7 +64,7 @@ class JournalContract:
         journal.append(oddities())
         assert journal.state.seq == 1 + len(oddities())
         assert journal.state.cash == Decimal(20000)
-        assert journal.state.inbox_id == 8
+        assert journal.state.inbox_id == 9
 
     def test_the_next_process_finds_the_same_state(self, journal: Journal, open_one: Open) -> None:
         """Loading gives exactly what folding gave, whatever has happened to the account."""

@@ -58,6 +58,7 @@ class House:
     list_lag: timedelta = timedelta(0)
     partial_fills: Decimal = Decimal(0)
     patient: bool = False
+    mode: str = "paper"
     stopping: Callable[[], int | None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class House:
         With ``loop`` the process gets its SIGTERM when ``stop_after`` cycles of the journal are done.
         """
         assignment = Assignment(
-            mode="paper", config_hash="c0", canonical="{}", version="test", loop=loop, open_new=open_new
+            mode=self.mode, config_hash="c0", canonical="{}", version="test", loop=loop, open_new=open_new
         )
         signals = Signals(signals=wishes, source="test", digest="0")
         if loop:

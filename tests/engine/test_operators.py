@@ -40,6 +40,7 @@ def in_doubt() -> Story:
 COMMANDS: dict[str, dict[str, str]] = {
     "halt": {"scope": "all", "reason": "storm"},
     "release": {},
+    "live_disarm": {"reason": "holidays"},
     "blacklist_add": {"symbol": "AAA"},
     "blacklist_remove": {"symbol": "AAA"},
     "unfreeze": {"symbol": "AAA"},

@@ -48,6 +48,7 @@ class TigerHouse(House):
         self.mailbox = MemoryMailbox()
         self.journal = MemoryJournal(self.clock)
         self.patient = False
+        self.mode = "paper"
         self._hands = hands or SequentialHands()
         self._cycles = 0
         self.desk = open_desk(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from oms.model.account import Funds, Position, Quote
+from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
 from oms.model.event import (
     AccountOpened,
@@ -262,6 +263,10 @@ def oddities() -> Sequence[Event]:
         CommandAnswered(command="resolve", accepted=False, answer="no such order", author="ada", inbox_id=7),
         AttentionRaised(rule="drift", text="the broker shows 3 more shares", symbol="E"),
         FundsObserved(funds=reading("19999.5"), spendable=Decimal("19999.5")),
+        AccountBound(broker="tiger", account_kind="prime", shown="…4321", fingerprint="f" * 64),
+        armed(NOON),
+        LiveDisarmed(reason="holidays", author="ada", inbox_id=8),
+        armed(NOON + timedelta(days=3)),
         ExternalOrderSeen(
             symbol="ZZ",
             order_id="9",
@@ -281,8 +286,21 @@ def oddities() -> Sequence[Event]:
                 Score(symbol="B1", score=None, rank=None, excluded_by="min_history"),
             ),
         ),
-        Halted(scope=HaltScope.ALL, reason="storm", author="ada", inbox_id=8),
+        Halted(scope=HaltScope.ALL, reason="storm", author="ada", inbox_id=9),
     ]
+
+
+def armed(until: datetime) -> LiveArmed:
+    return LiveArmed(
+        fingerprint="f" * 64,
+        shown="…4321",
+        until=until,
+        limits="{}",
+        limits_hash="a" * 64,
+        config_hash="c" * 64,
+        net_liquidation="118402.55",
+        author="ada",
+    )
 
 
 def full_story(journal: Journal) -> None:

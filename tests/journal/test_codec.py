@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from oms.errors import DamagedError
 from oms.journal.chain import genesis, link
 from oms.journal.codec import decode, encode
-from oms.model.event import KINDS, AttentionRaised, Event, FundsObserved, OrderFilled, Selected
+from oms.model.event import AttentionRaised, Event, FundsObserved, OrderFilled, Selected
+from oms.model.kinds import KINDS
 from oms.model.order import Side
 from tests.journal.facts import Script, account_opened, oddities, reading
 
