@@ -120,3 +120,14 @@ class Refused(SendError):
 
 class InDoubt(SendError):
     """The order may have reached the broker; only evidence ends the doubt."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, as ``module, line``, the innermost frame of ours before any library's."""
+    place, frame = "the program", error.__traceback__
+    while frame is not None:
+        module = str(frame.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == "oms" or place == "the program":
+            place = f"{module}, line {frame.tb_lineno}"
+        frame = frame.tb_next
+    return place

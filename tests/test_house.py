@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "oms").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
-# Packages whose import has another name than the package; pydantic_core is one half of pydantic, pinned by the other.
-PACKAGE_OF = {"ruamel": "ruamel-yaml", "pydantic_core": "pydantic"}
+# Packages whose import has another name than the package. pydantic_core is one half of pydantic, pinned by the other, and
+# starlette is what fastapi is made of and hands on under its own name.
+PACKAGE_OF = {"ruamel": "ruamel-yaml", "pydantic_core": "pydantic", "starlette": "fastapi"}
 
 
 def short(path: Path) -> str:

@@ -11,7 +11,7 @@ import click
 
 from oms import __version__
 from oms.cli import options
-from oms.errors import EXIT_INTERRUPTED, OmsError
+from oms.errors import EXIT_INTERRUPTED, OmsError, place_of
 
 
 class Entry(NamedTuple):
@@ -75,6 +75,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
     "db": Entry("oms.cli.settings:db", "The database of the journal: which schema it has, and moving it up."),
+    "serve": Entry("oms.cli.serving:serve", "Serve the dashboard and the API, and run the engine beside them."),
     "sim": Entry("oms.cli.simulation:sim", "The engine in hostile weather, and the points at which it can be killed."),
     "history": Entry(
         "oms.cli.prices:history", "The daily prices that a selection looks at: fetch them, see what is kept."
@@ -164,16 +165,5 @@ def _failed(error: BaseException, *, debug: bool) -> int:
         click.echo(f"oms: {error}", err=True)
         return error.exit_code
     # An unforeseen error's own text may quote what it choked on, a secret among it: only --debug shows that.
-    click.echo(f"oms: a bug: {type(error).__name__} in {_place(error)}; --debug shows the traceback", err=True)
+    click.echo(f"oms: a bug: {type(error).__name__} in {place_of(error)}; --debug shows the traceback", err=True)
     return 1
-
-
-def _place(error: BaseException) -> str:
-    """Where an error was raised, as ``module, line``, the innermost frame of ours before any library's."""
-    place, frame = "the program", error.__traceback__
-    while frame is not None:
-        module = str(frame.tb_frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] == "oms" or place == "the program":
-            place = f"{module}, line {frame.tb_lineno}"
-        frame = frame.tb_next
-    return place

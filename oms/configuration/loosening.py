@@ -53,6 +53,14 @@ def _beyond_this_machine(old: Any, new: Any) -> bool:
     return old in here and new not in here
 
 
+def _more_names(old: Any, new: Any) -> bool:
+    return bool(set(new) - set(old))
+
+
+def _gone(old: Any, new: Any) -> bool:
+    return old is not None and new is None
+
+
 RISKIER: Mapping[str, tuple[Judge, str]] = {
     "mode": (_later_in("dry_run", "paper", "live"), "nearer to real money"),
     "broker.kind": (_later_in("paper", "tiger"), "a broker outside this machine"),
@@ -83,6 +91,9 @@ RISKIER: Mapping[str, tuple[Judge, str]] = {
     "risk.daily_loss_limit": (_higher_or_none, "larger losses"),
     "risk.blacklist": (_fewer, "symbols may be traded again"),
     "api.host": (_beyond_this_machine, "reachable from other machines"),
+    "api.names": (_more_names, "answers to further names"),
+    "api.tls_certificate": (_gone, "no TLS"),
+    "api.open_status": (_higher, "the status can be read without a token"),
     "backup.daily": (_lower, "no daily backup"),
     "backup.keep": (_lower, "fewer backups are kept"),
 }
@@ -123,6 +134,7 @@ NEUTRAL = frozenset(
         "worker.lease",
         "backup.dir",
         "api.port",
+        "api.tls_key",
         "notify",
     }
 )

@@ -289,4 +289,8 @@ PaperHoldings = Annotated[
 DatabaseUrl = Annotated[str, BeforeValidator(read_database_url), PlainSerializer(without_password), Field(repr=False)]
 Notice = Annotated[str, BeforeValidator(read_notice)]
 Notices = Annotated[tuple[Notice, ...], BeforeValidator(_list)]
+HostName = Annotated[
+    str, BeforeValidator(read_word), Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_list)]
 WebUrl = Annotated[str, BeforeValidator(read_web_url)]

@@ -17,6 +17,7 @@ from oms.configuration.scalars import (
     DatabaseUrl,
     Duration,
     Holdings,
+    HostNames,
     Integer,
     Notices,
     Number,
@@ -375,6 +376,17 @@ class ApiConfig(Section):
         default="127.0.0.1", max_length=255, description="address to listen on; the default is this machine only"
     )
     port: Integer = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes any free one")
+    names: HostNames = Field(
+        default=(),
+        description="further names it is called by, such as that of a proxy; requests to any other are refused",
+    )
+    tls_certificate: Word | None = Field(
+        default=None, description="PEM file of the certificate and its chain; null speaks plain HTTP"
+    )
+    tls_key: Word | None = Field(default=None, description="PEM file of the certificate's private key")
+    open_status: Switch = Field(
+        default=False, description="/api/status and /metrics answer without a token, for dashboards that know none"
+    )
 
 
 class Config(Section):

@@ -1,0 +1,22 @@
+"""The application: the gate, the entrance, the API and the pages, put together for one configuration."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from oms import __version__
+from oms.questions.asking import Desk
+from oms.web import entrance, failing, pulse, site
+from oms.web.gate import Doors, Gate
+
+
+def make_app(desk: Desk, doors: Doors) -> Gate:
+    """An ASGI application; no interactive documentation, no debug pages, nothing outside of the gate."""
+    app = FastAPI(
+        title="oms", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    failing.install(app, site.problem_page, doors.log)
+    app.include_router(pulse.router(desk))
+    app.include_router(entrance.router(doors))
+    app.include_router(site.router(desk))
+    return Gate(app, doors)
