@@ -188,7 +188,15 @@ def _simulated_symbols(loaded: LoadedConfig) -> tuple[str, ...]:
     return (*listed, *loaded.config.broker.paper.positions)
 
 
-def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool = False) -> Broker:
+def broker_of(
+    loaded: LoadedConfig,
+    market: Market,
+    clock: Clock,
+    where: Places,
+    *,
+    watching: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Broker:
     """The broker of a configuration; one that is only watching moves nothing at a paper broker.
 
     Raises:
@@ -196,7 +204,7 @@ def broker_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places,
     """
     broker = loaded.config.broker
     if broker.kind == "tiger":
-        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded))
+        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded), say=say)
     paper = broker.paper
     return PaperBroker(
         where.paper,
@@ -316,7 +324,7 @@ class Engine:
         lease_s = config.worker.lease.total_seconds()
         refuse_unfinished(loaded.base)
         self.market = market or market_of(loaded)
-        self.broker = broker_of(loaded, self.market, clock, where)
+        self.broker = broker_of(loaded, self.market, clock, where, say=say)
         self.journal = open_journal(where.journal_url, config.account, mode, clock, lease_s, say=say)
         self._refuse_unfinished(loaded)
         self.inbox = Inbox(where.inbox)

@@ -94,6 +94,10 @@ class Broker(Protocol):
         """The broker's quote of each symbol it knows; an unknown symbol is absent."""
         ...
 
+    def stirred(self) -> bool:
+        """Whether the broker has said since the last call that something changed: a hint to look now, never an answer."""
+        return False  # most brokers never say anything of their own accord
+
     def close(self) -> None: ...
 
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from oms.config import LoadedConfig
 from oms.errors import RefusedError, UsageError
-from oms.gateways.tiger import TigerBroker, TigerClient, agree, read_credentials
+from oms.gateways.tiger import (
+    Credentials,
+    TigerBroker,
+    TigerClient,
+    TigerPush,
+    agree,
+    endpoint_of,
+    read_credentials,
+)
 from oms.ports import Clock
 
 
-def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_run: bool = False) -> TigerBroker:
+def tiger_of(
+    loaded: LoadedConfig,
+    clock: Clock,
+    *,
+    watching: bool = False,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> TigerBroker:
     """The Tiger account of a configuration, logged in; with ``watching`` the caller promises to send nothing.
+
+    What it has to say later, of its push connection, goes to ``say``.
 
     Raises:
         UsageError: a dry run, or a market of the past against another gateway than one on this machine.
@@ -39,4 +58,18 @@ def tiger_of(loaded: LoadedConfig, clock: Clock, *, watching: bool = False, dry_
     except BaseException:
         client.close()
         raise
-    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats)
+    push = _push_of(loaded, credentials, client, clock, say) if not watching else None
+    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats, push=push)
+
+
+def _push_of(
+    loaded: LoadedConfig, credentials: Credentials, client: TigerClient, clock: Clock, say: Callable[[str], None]
+) -> TigerPush | None:
+    """The push connection, started; None where it is switched off, or where another gateway than Tiger's has none."""
+    endpoint = endpoint_of(credentials.socket_host_port, credentials.license)
+    named = credentials.socket_host_port is not None
+    if not loaded.config.broker.tiger.push or not (named or urlsplit(client.server_url).hostname == endpoint.host):
+        return None
+    push = TigerPush(credentials, endpoint, clock, say=say)
+    push.start()
+    return push

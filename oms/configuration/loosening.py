@@ -116,6 +116,7 @@ NEUTRAL = frozenset(
         "broker.paper.seed",
         "broker.tiger.properties",
         "broker.tiger.timeout",
+        "broker.tiger.push",
         "market.source",
         "market.exchange",
         "market.replay.data",

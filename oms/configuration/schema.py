@@ -141,6 +141,9 @@ class TigerConfig(Section):
         description="for how long after a send you claim that the broker refuses the same order number again; "
         "null: only what doctor --probe has proved",
     )
+    push: Switch = Field(
+        default=True, description="listen to what the broker pushes, so as to look sooner; polling goes on without it"
+    )
 
 
 class BrokerConfig(Section):

@@ -302,6 +302,13 @@ class Driver:
         # Short sleeps, so that an operator's command and a signal are seen within a fifth of a second.
         left = (command.until - self.clock.now()).total_seconds()
         self.clock.sleep(min(max(left, 0.001), 0.2))
+        if self.broker.stirred():
+            self.seen = replace(self.seen, stirred=True)
+
+    def _begin_reading(self) -> datetime:
+        """The instant before a reading of the broker; what stirs from now on asks for the next one."""
+        self.seen = replace(self.seen, stirred=False)
+        return self.now()
 
     def pass_time(self, seconds: float, why: str) -> None:
         """Sleep a moment between two cycles, still hearing operators and holding the lease."""
@@ -407,7 +414,7 @@ class Driver:
             pass
 
     def _read_funds(self) -> None:
-        asked_at = self.now()
+        asked_at = self._begin_reading()
         crashpoints.point("funds.before_call")
         funds = self._call(self.broker.funds)
         crashpoints.point("funds.after_call")
@@ -419,7 +426,7 @@ class Driver:
         Raises:
             BrokerUnavailable: the read failed.
         """
-        asked_at, troubled_since = self.now(), self.seen.troubled_since
+        asked_at, troubled_since = self._begin_reading(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
         read = self._call(self._orders_call())
         crashpoints.point("ask.after_call")
@@ -431,7 +438,7 @@ class Driver:
         Raises:
             BrokerUnavailable: one of the reads failed.
         """
-        asked_at, troubled_since = self.now(), self.seen.troubled_since
+        asked_at, troubled_since = self._begin_reading(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
         orders = self._hands.start(self._orders_call(self._since_foreign()))
         positions = self._hands.start(self.broker.positions)

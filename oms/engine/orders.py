@@ -50,6 +50,8 @@ class Seen:
     trouble: str = ""
     retry_at: datetime | None = None
     """Before this instant nothing is tried again that just failed."""
+    stirred: bool = False
+    """The broker has said, since the last reading of it began, that something changed there."""
     paused: bool = False
     """A halt was waited for in this process: unsent orders are looked at afresh."""
 

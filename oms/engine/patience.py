@@ -29,8 +29,8 @@ def not_before(instant: datetime, seen: Seen) -> datetime:
 
 
 def ask_again(seen: Seen, rules: Rules, waiting: str) -> Decision:
-    """Read the broker's orders once a poll."""
-    if seen.asked_at is None or has_passed(seen.asked_at, rules.poll, seen.now):
+    """Read the broker's orders once a poll, and sooner where the broker says that something changed."""
+    if seen.asked_at is None or seen.stirred or has_passed(seen.asked_at, rules.poll, seen.now):
         return Decision(then=Ask())
     return Decision(then=Wait(until=seen.asked_at + rules.poll, why=waiting))
 

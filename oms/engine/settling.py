@@ -118,7 +118,8 @@ def _next_reading(cycle: Cycle, seen: Seen, rules: Rules) -> ReadFunds | Wait | 
             stop = f"{why}; they settle on {cycle.opened.settles}, the cycle stays open, the next run goes on"
             return Stop(exit_code=75, why=stop)
         span = SLOW_POLLS * rules.poll
-    if has_passed(last.funds.at, span, seen.now):
+    # Where the money shows already, only time can confirm it.
+    if (seen.stirred and not covered) or has_passed(last.funds.at, span, seen.now):
         return ReadFunds()
     return Wait(until=last.funds.at + span, why=why)
 

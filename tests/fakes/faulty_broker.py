@@ -43,6 +43,7 @@ class FaultyBroker(Broker):
         self._failures: Counter[str] = Counter()
         self._late: list[OrderRequest] = []
         self._hidden: Counter[str] = Counter()
+        self._stirrings = 0
 
     # The script.
 
@@ -119,6 +120,17 @@ class FaultyBroker(Broker):
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         self._ask("quotes")
         return self.inner.quotes(symbols)
+
+    def stirred(self) -> bool:
+        """True once for each time the test says that something happened."""
+        if not self._stirrings:
+            return False
+        self._stirrings -= 1
+        return True
+
+    def stir(self) -> None:
+        """The broker says by itself that something changed, whether or not it did."""
+        self._stirrings += 1
 
     def close(self) -> None:
         self.inner.close()

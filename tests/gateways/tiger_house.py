@@ -20,6 +20,7 @@ from tests.fakes.journal import MemoryJournal, MemoryMailbox
 from tests.fakes.market import FixedMarket
 from tests.tigerd.book import OPEN, PAPER_ACCOUNT
 from tests.tigerd.desk import TIMEOUT_S, open_desk
+from tests.tigerd.pushd import Pushd
 
 
 class Death(BaseException):
@@ -41,6 +42,8 @@ class TigerHouse(House):
         prices: dict[str, Decimal | str] | None = None,
         positions: dict[str, int] | None = None,
         timeout: float = TIMEOUT_S,
+        pushd: Pushd | None = None,
+        tls: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.clock = clock or TickingClock()  # type: ignore[assignment]
@@ -49,6 +52,7 @@ class TigerHouse(House):
         self.journal = MemoryJournal(self.clock)
         self.patient = False
         self.mode = "paper"
+        self.stopping = lambda: None
         self._hands = hands or SequentialHands()
         self._cycles = 0
         self.desk = open_desk(
@@ -59,6 +63,8 @@ class TigerHouse(House):
             prices=self.market.prices,
             market_time=self.market.time,
             timeout=timeout,
+            pushd=pushd,
+            tls=tls,
             cash=Decimal(20_000),
             positions={"AAA": 100, "BBB": 200} if positions is None else positions,
         )
@@ -74,6 +80,7 @@ class TigerHouse(House):
             self.mailbox,
             self.rules,
             Settings(patient=self.patient),
+            stopping=self.stopping,
         )
 
     @property

@@ -109,6 +109,8 @@ class Book:
         self.orders: list[Kept] = []
         """Every order that was ever accepted."""
         self.refused: Counter[int] = Counter()
+        self.announce: Callable[[str], None] = lambda _: None
+        """Told the topic of each change, for a push gateway to pass on."""
         self._clock = clock
         self._market_time = market_time or clock.now
         self._lock = threading.RLock()
@@ -217,10 +219,14 @@ class Book:
 
     def _advance(self) -> None:
         now = self._clock.now()
-        self._settling = [(at, amount) for at, amount in self._settling if at > now]
+        settling = [(at, amount) for at, amount in self._settling if at > now]
+        if settling != self._settling:
+            self._settling = settling
+            self.announce("Asset")
         for order in self.orders:
             if order.dies_at is not None and order.dies_at <= now and order.status in OPEN:
                 order.status, order.remark, order.updated_at = "Inactive", "rejected by the exchange", order.dies_at
+                self.announce("OrderStatus")
             elif order.rest_at is not None and order.rest_at <= now and order.status in OPEN:
                 self._fill(order, order.leaves)
             elif order.status in OPEN and not order.executions and order.dies_at is None:
@@ -244,6 +250,8 @@ class Book:
         order.updated_at = now
         if order.filled == order.qty:
             order.status, order.rest_at = "Filled", None
+        for topic in ("OrderStatus", "OrderTransaction", "Position", "Asset"):
+            self.announce(topic)
         fee = qty * self.terms.fee_per_share
         if order.action == "BUY":
             self._cash -= qty * price + fee
@@ -281,6 +289,7 @@ class Book:
             self._fill(order, order.leaves)
         else:
             order.status, order.remark, order.updated_at = "Cancelled", "cancelled by the user", self._clock.now()
+            self.announce("OrderStatus")
         return {"id": order.id}
 
     # Lists.

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oms.gateways.tiger import Credentials, TigerBroker, TigerClient
+from oms.gateways.tiger import Credentials, Endpoint, TigerBroker, TigerClient, TigerPush
 from oms.model.order import OrderRequest, OrdType, Side
 from oms.ports import Clock
 from tests.fakes.clock import FakeClock
 from tests.tigerd.book import PAPER_ACCOUNT, Book
 from tests.tigerd.gateway import Gateway
+from tests.tigerd.pushd import Pushd
 from tests.tigerd.secrets import certificate, key
 
 PRICE = Decimal(20)
@@ -71,6 +73,7 @@ def open_desk(
     cash: Decimal = Decimal(10_000),
     positions: dict[str, int] | None = None,
     secrets: dict[str, str] | None = None,
+    pushd: Pushd | None = None,
 ) -> Desk:
     """An account of 10,000 and 100 AAA; AAA and BBB cost 20."""
     clock = clock or FakeClock()
@@ -93,4 +96,17 @@ def open_desk(
         public_key=key("gateway").public,
         ca_file=public,
     )
-    return Desk(clock, book, gateway, client, TigerBroker(client, clock, refuses_repeats=refuses_repeats))
+    push = None if pushd is None else connected(pushd, account, clock)
+    if pushd is not None:
+        book.announce = partial(pushd.tell, account=account)
+    return Desk(clock, book, gateway, client, TigerBroker(client, clock, refuses_repeats=refuses_repeats, push=push))
+
+
+def connected(pushd: Pushd, account: str, clock: Clock, *, kind: Any = TigerPush, **how: Any) -> Any:
+    """The push of an account, logged in and subscribed; a lost connection is made again almost at once."""
+    logins = len(pushd.logins)
+    endpoint = Endpoint("127.0.0.1", pushd.port, tls="ca_file" in how)
+    push = kind(credentials(account), endpoint, clock, **{"retry_waits": (0.01,), **how})
+    push.start()
+    pushd.until(lambda: pushd.subscribed(logins + 1))
+    return push

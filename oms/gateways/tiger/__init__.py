@@ -2,6 +2,19 @@
 
 from oms.gateways.tiger.broker import TigerBroker
 from oms.gateways.tiger.client import TigerClient
+from oms.gateways.tiger.endpoint import Endpoint, endpoint_of
 from oms.gateways.tiger.properties import AccountKind, Credentials, agree, read_credentials
+from oms.gateways.tiger.push import PushState, TigerPush
 
-__all__ = ["AccountKind", "Credentials", "TigerBroker", "TigerClient", "agree", "read_credentials"]
+__all__ = [
+    "AccountKind",
+    "Credentials",
+    "Endpoint",
+    "PushState",
+    "TigerBroker",
+    "TigerClient",
+    "TigerPush",
+    "agree",
+    "endpoint_of",
+    "read_credentials",
+]

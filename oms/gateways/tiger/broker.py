@@ -23,6 +23,7 @@ from oms.gateways.tiger.figures import (
     steps_of,
 )
 from oms.gateways.tiger.properties import AccountKind
+from oms.gateways.tiger.push import TigerPush
 from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, quantity, reserved_number
 from oms.model.account import Funds, Position, Quote
 from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, OrderRequest
@@ -56,11 +57,19 @@ class TigerBroker(Broker):
 
     Args:
         refuses_repeats: for how long after a send a repeated number is refused, where that is proven; else None.
+        push: where the gateway says by itself that something changed; started by the caller, closed with the broker.
     """
 
     name = "tiger"
 
-    def __init__(self, client: TigerClient, clock: Clock, *, refuses_repeats: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        client: TigerClient,
+        clock: Clock,
+        *,
+        refuses_repeats: timedelta | None = None,
+        push: TigerPush | None = None,
+    ) -> None:
         self.capabilities = Capabilities(
             reserves_numbers=True,
             refuses_repeats=refuses_repeats,
@@ -69,6 +78,7 @@ class TigerBroker(Broker):
         )
         self.quotes_are_delayed = False
         """The last quotes were delayed ones, for the account has no permission for real-time quotes."""
+        self.push = push
         self._client = client
         self._clock = clock
         self._hands = ThreadHands(CALLS_AT_ONCE)
@@ -265,7 +275,13 @@ class TigerBroker(Broker):
             self._market_state = (self._clock.elapsed(), words[0] if words else "")
         return words[0] if words else ""
 
+    def stirred(self) -> bool:
+        """Whether a push said that something changed; False where there is none, and polling goes on by itself."""
+        return self.push is not None and self.push.stirred()
+
     def close(self) -> None:
+        if self.push is not None:
+            self.push.close()
         self._hands.close()
         self._client.close()
 

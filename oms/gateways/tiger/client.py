@@ -10,6 +10,7 @@ from typing import Any
 from oms.errors import BrokerUnavailable, CredentialsError, InDoubt, NotSent
 from oms.gateways.tiger import outcomes, sdk
 from oms.gateways.tiger.limits import MethodLimits
+from oms.gateways.tiger.loopback import is_loopback
 from oms.gateways.tiger.properties import AccountKind, Credentials
 from oms.model.foreign import printable
 from oms.model.order import OrderRequest
@@ -73,7 +74,7 @@ class TigerClient:
     @property
     def is_local(self) -> bool:
         """The gateway is on this machine: one of a test."""
-        return sdk.is_loopback(self.server_url)
+        return is_loopback(self.server_url)
 
     def login(self) -> str:
         """Ask whether the account may be used, and what it is; answers its capability, such as CASH.

@@ -66,6 +66,8 @@ class Credentials:
     """Another gateway than the SDK's own, where file or environment names one."""
     timeout: float | None = None
     """Seconds, where file or environment says so."""
+    socket_host_port: str | None = None
+    """Another push gateway than the SDK's own, as ``ssl,host,port``."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def read_credentials(path: Path, env: Mapping[str, str]) -> Credentials:
         license=value("license"),
         server_url=value("server_url") or None,
         timeout=_seconds(value("timeout")),
+        socket_host_port=value("socket_host_port") or None,
     )
     for name in ("tiger_id", "account"):
         if not getattr(credentials, name):

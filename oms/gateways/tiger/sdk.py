@@ -1,4 +1,4 @@
-"""The SDK, hardened: one request per call, to one pinned address, in silence. The only module that imports it.
+"""The SDK, hardened: one request per call, to one pinned address, in silence. Only this and :mod:`.push_sdk` import it.
 
 ``tigeropen`` ships no types, so what comes out of it is ``Any`` here and checked by :mod:`.wire`. Each measure below
 answers a measured behaviour of version 3.8.0:
@@ -12,7 +12,6 @@ answers a measured behaviour of version 3.8.0:
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from oms.errors import RefusedError
+from oms.gateways.tiger.loopback import is_loopback
 from oms.gateways.tiger.properties import Credentials
 from oms.model.foreign import printable
 from oms.model.order import OrderRequest, OrdType
@@ -185,12 +185,3 @@ def _require_safe(url: str) -> None:
     scheme = urlsplit(url).scheme
     if scheme != "https" and not (scheme == "http" and is_loopback(url)):
         raise RefusedError(f"broker.tiger.server_url: {printable(url)} is neither https nor on this machine")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
