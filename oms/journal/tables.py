@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
