@@ -157,24 +157,31 @@ def _by_text(
 ) -> Sequence[RowMapping]:
     """Through the blocks of facts that may hold the text, until a page is full."""
     found: list[RowMapping] = []
-    seq = tables.events.c.seq
-    runs = candidates(statements(connection), account, _as_stored(wanted))
+    runs = _runs(connection, account, wanted)
     for run in reversed(runs) if newest else runs:
-        if run.stop <= wanted.after or len(found) == limit:
-            continue
-        page = _page(account, wanted, limit - len(found), newest=newest).where(seq >= run.start, seq < run.stop)
+        if len(found) == limit:
+            break
+        # One lower bound, not two: SQLite enters the table by the first that it meets.
+        within = replace(wanted, after=run.start - 1)
+        page = _page(account, within, limit - len(found), newest=newest).where(tables.events.c.seq < run.stop)
         found += connection.execute(page).mappings().all()
     return found
+
+
+def _runs(connection: Connection, account: str, wanted: EventFilter) -> list[range]:
+    runs = candidates(statements(connection), account, _as_stored(wanted))
+    return [range(max(run.start, wanted.after + 1), run.stop) for run in runs if run.stop > wanted.after + 1]
 
 
 def count_events(connection: Connection, account: str, wanted: EventFilter) -> int:
     """How many facts match."""
     seq, bound = tables.events.c.seq, tables.bound_rules
-    statement = select(func.count()).select_from(tables.events).where(events_condition(account, wanted))
+    statement = select(func.count()).select_from(tables.events)
     if wanted.by_text:
-        runs = candidates(statements(connection), account, _as_stored(wanted))
-        counts = (connection.execute(statement.where(seq >= run.start, seq < run.stop)) for run in runs)
-        return sum(count.scalar_one() for count in counts)
+        parts = ((replace(wanted, after=run.start - 1), run.stop) for run in _runs(connection, account, wanted))
+        counts = (statement.where(events_condition(account, part), seq < stop) for part, stop in parts)
+        return sum(connection.execute(count).scalar_one() for count in counts)
+    statement = statement.where(events_condition(account, wanted))
     if wanted.by_rule:
         named = select(bound.c.seq).where(bound.c.account == account, bound.c.rule == storable(wanted.rule or ""))
         statement = statement.where(seq.in_(named))
