@@ -96,7 +96,10 @@ def decode(kind: str, data: str, cycle_id: str | None, cl_ord_id: str | None, sy
     plan = _plan(cls)
     columns = {"cycle_id": cycle_id, "cl_ord_id": cl_ord_id, "symbol": symbol}
     try:
-        values = _decode_fields(plan, json.loads(data))
+        found, end = _JSON(data)
+        if end != len(data):
+            raise ValueError("something follows its text")
+        values = _decode_fields(plan, found)
         for f in plan.columns:
             values[f.name] = f.decode(columns[f.name])
         event: Event = cls(**values)
@@ -291,6 +294,9 @@ def _decode_texts(value: Any) -> dict[str, str]:
 
 # Pure ASCII, so that no text a broker may send (a lone surrogate, a NUL) can be impossible to store.
 _TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+_JSON = json.JSONDecoder().raw_decode
+"""Without the looks at blanks around a text, of which a canonical one has none."""
 
 _SCALARS: dict[Any, tuple[Coder, Coder]] = {
     str: (_encode_text, _encode_text),

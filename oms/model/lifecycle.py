@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from oms.model.changing import replace
 from oms.model.event import (
     OrderAcknowledged,
     OrderBlocked,

@@ -6,10 +6,12 @@ request, reason of closing) and derive ``ord_status`` by FIX precedence, so no s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from oms.model.changing import replace
 
 ZERO = Decimal(0)
 

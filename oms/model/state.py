@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from oms.model import lifecycle
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
+from oms.model.changing import replace
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.difference import Difference
 from oms.model.event import (
