@@ -28,6 +28,7 @@ from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.gateways.tiger import TigerMarket
 from oms.gateways.yahoo import YahooMarket
 from oms.journal.connection import driver, reader_engine
 from oms.journal.inbox import Inbox
@@ -43,7 +44,7 @@ from oms.model.symbol import canonical_symbol
 from oms.places import Places, bars_file, places
 from oms.ports import BarSet, Broker, Clock, Market, Watcher
 from oms.resources import default_universe_text
-from oms.tiger_wiring import tiger_of
+from oms.tiger_wiring import tiger_market_of, tiger_of
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
@@ -129,7 +130,7 @@ def market_of(loaded: LoadedConfig) -> Market:
     """The market source of a configuration.
 
     Raises:
-        UsageError: it names one that this release does not have.
+        CredentialsError: it is Tiger, and the properties file is of no use.
     """
     market = loaded.config.market
     match market.source:
@@ -140,9 +141,8 @@ def market_of(loaded: LoadedConfig) -> Market:
             return SimulatedMarket(market.simulated.seed, market.simulated.days, partial(_simulated_symbols, loaded))
         case "yahoo":
             return yahoo_of(loaded)
-        case source:
-            expected = "expected replay, simulated or yahoo"
-            raise UsageError(f"market.source: {source} is not supported by this release; {expected}")
+        case "tiger":
+            return tiger_market_of(loaded, SystemClock())
 
 
 def yahoo_of(loaded: LoadedConfig) -> YahooMarket:
@@ -200,11 +200,13 @@ def broker_of(
     """The broker of a configuration; one that is only watching moves nothing at a paper broker.
 
     Raises:
-        UsageError, RefusedError, CredentialsError, BrokerUnavailable: as :func:`tiger_of`.
+        UsageError, RefusedError, CredentialsError, BrokerUnavailable: as :func:`tiger_of` and ``TigerMarket.require``.
     """
+    if isinstance(market, TigerMarket):
+        market.require(universe_of(loaded)[0], loaded.config.market.max_quote_age)
     broker = loaded.config.broker
     if broker.kind == "tiger":
-        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded), say=say)
+        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded), market=market, say=say)
     paper = broker.paper
     return PaperBroker(
         where.paper,

@@ -8,16 +8,19 @@ from urllib.parse import urlsplit
 
 from oms.config import LoadedConfig
 from oms.errors import RefusedError, UsageError
+from oms.gateways.calendar import ExchangeCalendar
 from oms.gateways.tiger import (
     Credentials,
+    Quoting,
     TigerBroker,
     TigerClient,
+    TigerMarket,
     TigerPush,
     agree,
     endpoint_of,
     read_credentials,
 )
-from oms.ports import Clock
+from oms.ports import Clock, Market
 
 
 def tiger_of(
@@ -26,11 +29,13 @@ def tiger_of(
     *,
     watching: bool = False,
     dry_run: bool = False,
+    market: Market | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TigerBroker:
     """The Tiger account of a configuration, logged in; with ``watching`` the caller promises to send nothing.
 
-    What it has to say later, of its push connection, goes to ``say``.
+    A market on Tiger's prices shares its client, for Tiger counts the calls of both together. What the account has to
+    say later, of its push connection or its quotes, goes to ``say``.
 
     Raises:
         UsageError: a dry run, or a market of the past against another gateway than one on this machine.
@@ -45,21 +50,39 @@ def tiger_of(
         raise UsageError("broker.kind: a dry run at tiger is not supported by this release; expected paper")
     if not watching and mode == "live":
         raise RefusedError("mode: live is not armed, and this release cannot arm it; nothing was sent")
-    timeout = tiger.timeout.total_seconds()
-    if credentials.timeout and loaded.origins.get("broker.tiger.timeout", "default") == "default":
-        timeout = credentials.timeout
-    client = TigerClient(credentials, clock, server_url=tiger.server_url, timeout=timeout)
+    client = market.client if isinstance(market, TigerMarket) else _client_of(loaded, credentials, clock)
     try:
         if source in ("replay", "simulated") and not client.is_local:
             raise UsageError(
-                f"market.source: {source} is not today's market, at which Tiger would trade; expected yahoo"
+                f"market.source: {source} is not today's market, at which Tiger would trade; expected tiger or yahoo"
             )
         client.login()
     except BaseException:
         client.close()
         raise
     push = _push_of(loaded, credentials, client, clock, say) if not watching else None
-    return TigerBroker(client, clock, refuses_repeats=tiger.refuses_repeats, push=push)
+    return TigerBroker(
+        client, clock, refuses_repeats=tiger.refuses_repeats, push=push, quoting=Quoting(client, clock, say)
+    )
+
+
+def tiger_market_of(loaded: LoadedConfig, clock: Clock) -> TigerMarket:
+    """The market on Tiger's prices; makes no call.
+
+    Raises:
+        CredentialsError: the properties file is of no use.
+    """
+    credentials = read_credentials(loaded.resolve(loaded.config.broker.tiger.properties), os.environ)
+    calendar = ExchangeCalendar(loaded.config.market.exchange, clock)
+    return TigerMarket(_client_of(loaded, credentials, clock), clock, calendar)
+
+
+def _client_of(loaded: LoadedConfig, credentials: Credentials, clock: Clock) -> TigerClient:
+    tiger = loaded.config.broker.tiger
+    timeout = tiger.timeout.total_seconds()
+    if credentials.timeout and loaded.origins.get("broker.tiger.timeout", "default") == "default":
+        timeout = credentials.timeout
+    return TigerClient(credentials, clock, server_url=tiger.server_url, timeout=timeout)
 
 
 def _push_of(

@@ -389,10 +389,10 @@ class TestQuotes:
     def test_delayed_quotes_where_real_time_is_not_permitted(self, desk: Desk) -> None:
         """They bear the time they are of, fifteen minutes ago, so that no rule takes them for fresh."""
         assert desk.broker.quotes(["AAA"])["AAA"].at == desk.clock.now()
-        assert not desk.broker.quotes_are_delayed
+        assert not desk.broker.quoting.are_delayed
         desk.book.terms.real_time_quotes = False
         assert desk.broker.quotes(["AAA"])["AAA"].at == desk.clock.now() - timedelta(minutes=15)
-        assert desk.broker.quotes_are_delayed
+        assert desk.broker.quoting.are_delayed
 
     def test_question_for_quotes_names_no_account(self, desk: Desk) -> None:
         """Quotes belong to the developer id; neither account nor secret key travels with them."""

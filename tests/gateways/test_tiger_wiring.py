@@ -18,7 +18,7 @@ from oms.app import Engine, broker_of, market_of, next_cycle
 from oms.config import LoadedConfig, load_config
 from oms.errors import CredentialsError, OmsError, RefusedError, UsageError
 from oms.gateways.system_clock import SystemClock
-from oms.gateways.tiger import TigerBroker
+from oms.gateways.tiger import TigerBroker, TigerMarket
 from oms.model.signal import Signals
 from oms.places import places
 from tests.engine.house import buy, sell
@@ -45,13 +45,16 @@ def gateway() -> Iterator[Gateway]:
 @pytest.fixture
 def load(tmp_path: Path, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Load:
     """A maker of configurations of a Tiger account at the gateway."""
-    for name in ("PROPS_PATH", "TIGER_ID", "ACCOUNT", "PRIVATE_KEY", "SERVER_URL"):
+    for name in ("PROPS_PATH", "TIGER_ID", "ACCOUNT", "PRIVATE_KEY", "SERVER_URL", "SOCKET_HOST_PORT"):
         monkeypatch.delenv(f"TIGEROPEN_{name}", raising=False)
     write(tmp_path)
 
-    def make(mode: str = "paper", *, url: str | None = None, **tiger: Any) -> LoadedConfig:
+    def make(
+        mode: str = "paper", *, url: str | None = None, source: str = "replay", kind: str = "tiger", **tiger: Any
+    ) -> LoadedConfig:
         lines = [f"    {name}: {value}" for name, value in {"server_url": url or gateway.url, **tiger}.items()]
-        text = [f"mode: {mode}", "broker:", "  kind: tiger", "  tiger:", *lines, "settlement: {poll: 100ms}"]
+        text = [f"mode: {mode}", "broker:", f"  kind: {kind}", "  tiger:", *lines]
+        text += [f"market: {{source: {source}}}", "settlement: {poll: 100ms}"]
         (tmp_path / "config.yaml").write_text("\n".join(text) + "\n", "utf-8")
         return load_config(tmp_path / "config.yaml", {})
 
@@ -130,6 +133,41 @@ def test_day_of_the_past_at_a_gateway_elsewhere(load: Load) -> None:
     """A replayed day never trades at Tiger itself; the refusal comes before any call."""
     with pytest.raises(UsageError, match="is not today's market"):
         wired(load(url="https://tiger.invalid/gateway"))
+
+
+class TestMarket:
+    """``market.source: tiger``."""
+
+    def test_shares_the_accounts_client(self, load: Load) -> None:
+        """Tiger counts calls by developer id, so market and broker count them together."""
+        loaded = load(source="tiger")
+        market = market_of(loaded)
+        assert isinstance(market, TigerMarket)
+        broker = broker_of(loaded, market, SystemClock(), places(loaded))
+        assert isinstance(broker, TigerBroker)
+        assert broker._client is market.client
+        broker.close()
+
+    @pytest.mark.parametrize("kind", ["tiger", "paper"])
+    def test_no_permission_for_quotes(self, load: Load, gateway: Gateway, kind: str) -> None:
+        """Without real-time quotes a run is refused before anything is opened, whichever broker it is for."""
+        gateway.book.terms.real_time_quotes = False
+        with pytest.raises(CredentialsError, match="no real-time quotes of US stocks"):
+            Engine(load(source="tiger", kind=kind))
+        assert not places(load()).journal.exists()
+
+    def test_broker_alone_says_that_its_quotes_are_delayed(self, load: Load, gateway: Gateway) -> None:
+        """With another source of prices the account's own are delayed: that is said once, with the reason."""
+        gateway.book.terms.real_time_quotes = False
+        said: list[str] = []
+        loaded = load()
+        broker = broker_of(loaded, market_of(loaded), SystemClock(), places(loaded), say=said.append)
+        for _ in range(3):
+            broker.quotes(["AAPL"])
+        assert len(said) == 1
+        assert "permission denied" in said[0]
+        assert "price no order" in said[0]
+        broker.close()
 
 
 def test_login_that_is_refused(load: Load, gateway: Gateway) -> None:

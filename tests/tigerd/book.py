@@ -88,6 +88,8 @@ class Terms:
     echoes_mark: bool = True
     page: int = 300
     real_time_quotes: bool = True
+    state: str | None = None
+    """What the market's state is called; None: TRADING or MARKET_CLOSED, by ``is_open``."""
 
 
 class Book:
@@ -109,6 +111,8 @@ class Book:
         self.orders: list[Kept] = []
         """Every order that was ever accepted."""
         self.refused: Counter[int] = Counter()
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        """Daily bars by symbol, as the gateway writes them, oldest first."""
         self.announce: Callable[[str], None] = lambda _: None
         """Told the topic of each change, for a push gateway to pass on."""
         self._clock = clock
@@ -474,7 +478,21 @@ class Book:
         return {"items": [{"symbol": symbol, "lotSize": 1.0, "tickSizes": bands} for symbol in known]}
 
     def _do_market_state(self, biz: dict[str, Any]) -> Any:
-        return [{"market": "US", "status": "TRADING" if self.terms.is_open else "MARKET_CLOSED"}]
+        word = "TRADING" if self.terms.is_open else "MARKET_CLOSED"
+        return [{"market": "US", "marketStatus": "Shown to people", "status": self.terms.state or word}]
+
+    def _do_kline(self, biz: dict[str, Any]) -> Any:
+        if (biz["period"], biz["right"]) != ("day", "br") or len(biz["symbols"]) > 50:
+            raise ApiError(1010, "bad parameter")
+        if not self.terms.real_time_quotes:
+            raise ApiError(4, "permission denied(Current user and device do not have permissions in the US market)")
+        known = [symbol for symbol in biz["symbols"] if symbol in self.history]
+        return [{"symbol": s, "period": "day", "nextPageToken": None, "items": self._bars(s, biz)} for s in known]
+
+    def _bars(self, symbol: str, biz: dict[str, Any]) -> list[dict[str, Any]]:
+        """Begin inclusive, end exclusive, the newest ones where there are too many."""
+        bars = [bar for bar in self.history[symbol] if biz["begin_time"] <= bar["time"] < biz["end_time"]]
+        return bars[-biz["limit"] :]
 
 
 def millis(at: datetime) -> int:

@@ -82,7 +82,9 @@ def test_bars_are_kept_beside_the_journal(tmp_path: Path) -> None:
     assert bars_file(elsewhere) == tmp_path / "var" / "bars.db"
 
 
-def test_a_market_that_this_release_does_not_have(tmp_path: Path) -> None:
-    """A source that is not built is refused with those that are."""
-    with pytest.raises(UsageError, match=r"market\.source: tiger is not supported .* replay, simulated or yahoo"):
+def test_tiger_needs_its_properties_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiger's prices come with a developer id: without its file the refusal names the file."""
+    for name in ("PROPS_PATH", "TIGER_ID", "ACCOUNT", "PRIVATE_KEY"):
+        monkeypatch.delenv(f"TIGEROPEN_{name}", raising=False)
+    with pytest.raises(UsageError, match=r"tiger_openapi_config\.properties"):
         market_of(configured(tmp_path, "market: {source: tiger}"))

@@ -3,16 +3,20 @@
 from oms.gateways.tiger.broker import TigerBroker
 from oms.gateways.tiger.client import TigerClient
 from oms.gateways.tiger.endpoint import Endpoint, endpoint_of
+from oms.gateways.tiger.market import TigerMarket
 from oms.gateways.tiger.properties import AccountKind, Credentials, agree, read_credentials
 from oms.gateways.tiger.push import PushState, TigerPush
+from oms.gateways.tiger.quoting import Quoting
 
 __all__ = [
     "AccountKind",
     "Credentials",
     "Endpoint",
     "PushState",
+    "Quoting",
     "TigerBroker",
     "TigerClient",
+    "TigerMarket",
     "TigerPush",
     "agree",
     "endpoint_of",

@@ -10,20 +10,18 @@ from decimal import Decimal
 
 from oms.errors import BrokerUnavailable, NotSent, Refused
 from oms.gateways.threads import ThreadHands
-from oms.gateways.tiger.client import ReadRefused, TigerClient
+from oms.gateways.tiger.client import TigerClient
 from oms.gateways.tiger.executions import Executions
 from oms.gateways.tiger.figures import (
     CURRENCY,
-    Steps,
     global_funds,
     holds_value,
     positions_of,
     prime_funds,
-    quotes_of,
-    steps_of,
 )
 from oms.gateways.tiger.properties import AccountKind
 from oms.gateways.tiger.push import TigerPush
+from oms.gateways.tiger.quoting import Quoting
 from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, quantity, reserved_number
 from oms.model.account import Funds, Position, Quote
 from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, OrderRequest
@@ -42,10 +40,6 @@ LOOKUP_AGE_S = 0.5
 MOST_NUMBERS = 1000
 CALLS_AT_ONCE = 24
 """Order numbers are handed out, and executions shown, one to a call: so many calls at a time."""
-SYMBOLS_AT_ONCE = 50
-"""Symbols in one request for quotes."""
-MARKET_STATE_AGE_S = 30.0
-"""The gateway allows ten questions a minute about the market's state, so an answer is kept for a while."""
 
 
 class TigerBroker(Broker):
@@ -58,6 +52,7 @@ class TigerBroker(Broker):
     Args:
         refuses_repeats: for how long after a send a repeated number is refused, where that is proven; else None.
         push: where the gateway says by itself that something changed; started by the caller, closed with the broker.
+        quoting: what asks for prices, where a market of the same account has it already.
     """
 
     name = "tiger"
@@ -69,6 +64,7 @@ class TigerBroker(Broker):
         *,
         refuses_repeats: timedelta | None = None,
         push: TigerPush | None = None,
+        quoting: Quoting | None = None,
     ) -> None:
         self.capabilities = Capabilities(
             reserves_numbers=True,
@@ -76,17 +72,14 @@ class TigerBroker(Broker):
             reports_executions=client.kind is AccountKind.PRIME,
             currency=CURRENCY,
         )
-        self.quotes_are_delayed = False
-        """The last quotes were delayed ones, for the account has no permission for real-time quotes."""
         self.push = push
+        self.quoting = quoting or Quoting(client, clock)
         self._client = client
         self._clock = clock
         self._hands = ThreadHands(CALLS_AT_ONCE)
         self._executions = Executions(client.read, self._hands)
         self._lock = threading.Lock()
-        self._steps: dict[str, Steps] = {}
         self._lookup: tuple[float, dict[str, BrokerOrder]] | None = None
-        self._market_state: tuple[float, str] | None = None
 
     # Deeds ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,46 +227,11 @@ class TigerBroker(Broker):
 
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Quotes in real time, or delayed where the account has no permission; their time says how old they are."""
-        wanted = sorted(set(symbols))
-        quotes: dict[str, Quote] = {}
-        for start in range(0, len(wanted), SYMBOLS_AT_ONCE):
-            quotes.update(self._quoted(wanted[start : start + SYMBOLS_AT_ONCE]))
-        return {symbol: quotes[symbol] for symbol in wanted if symbol in quotes}
-
-    def _quoted(self, symbols: list[str]) -> dict[str, Quote]:
-        steps = self._steps_for(symbols)
-        try:
-            data = self._client.read("quote_real_time", symbols=symbols)
-            self.quotes_are_delayed = False
-        except ReadRefused:
-            data = self._client.read("quote_delay", symbols=symbols)
-            self.quotes_are_delayed = True
-        return quotes_of(items_of(data, "quotes"), steps, delayed=self.quotes_are_delayed)
-
-    def _steps_for(self, symbols: list[str]) -> dict[str, Steps]:
-        """Steps of price and lot, asked for once; without an answer the US rule holds, which the broker checks again."""
-        with self._lock:
-            missing = [symbol for symbol in symbols if symbol not in self._steps]
-        if missing:
-            try:
-                found = steps_of(self._client.read("contracts", symbols=missing, sec_type="STK", currency=CURRENCY))
-            except BrokerUnavailable:
-                return dict(self._steps)
-            with self._lock:
-                self._steps.update({symbol: found.get(symbol, Steps(())) for symbol in missing})
-        return dict(self._steps)
+        return self.quoting.quotes(symbols)
 
     def market_state(self) -> str:
         """The broker's word for the state of the US market, such as ``TRADING``; empty where it says none."""
-        with self._lock:
-            kept = self._market_state
-        if kept is not None and self._clock.elapsed() - kept[0] < MARKET_STATE_AGE_S:
-            return kept[1]
-        data = self._client.read("market_state", market="US")
-        words = [str(item.get("status", "")) for item in items_of(data, "market_state") if item.get("market") == "US"]
-        with self._lock:
-            self._market_state = (self._clock.elapsed(), words[0] if words else "")
-        return words[0] if words else ""
+        return self.quoting.market_state()
 
     def stirred(self) -> bool:
         """Whether a push said that something changed; False where there is none, and polling goes on by itself."""

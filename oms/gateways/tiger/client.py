@@ -30,7 +30,7 @@ LONGEST_TEXT = 200
 """Of a foreign message so many characters are kept."""
 TOO_MANY = 429
 """HTTP status of a gateway that is asked too often."""
-WITHOUT_ACCOUNT = frozenset({"accounts", "market_state", "quote_real_time", "quote_delay"})
+WITHOUT_ACCOUNT = frozenset({"accounts", "market_state", "quote_real_time", "quote_delay", "kline"})
 """Questions that are not about one account; that for the list of accounts takes no paper account (Tiger's page on it)."""
 LOGIN_REFUSED = frozenset({4, 1000, 2400, 40013})
 """Codes that at the login mean: wrong id, key, token or permission (Tiger's page on error codes)."""
