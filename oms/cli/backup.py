@@ -14,6 +14,7 @@ from oms.cli import options
 from oms.cli.layout import NOTHING, count, moment, table
 from oms.cli.reading import Answer, show
 from oms.errors import EXIT_DONE, DamagedError, UsageError
+from oms.questions import configuration
 
 if TYPE_CHECKING:
     from oms.backup.planning import Plan
@@ -70,18 +71,7 @@ def backups() -> None:
 @options.as_json
 def list_(*, json_: bool) -> None:
     """List the backups, newest first."""
-    from oms.backup import shelf
-
-    loaded = options.configuration()
-    found = shelf.every(loaded)
-    sealed = [
-        {"id": path.name.split(".tar")[0], "path": str(path), "size": path.stat().st_size}
-        for path in shelf.encrypted(loaded)
-    ]
-    good = [kept.answer() for kept in found if kept.manifest is not None]
-    bad = [{"id": kept.id, "problem": kept.problem} for kept in found if kept.manifest is None]
-    answer = {"schema": "oms.backups-list/1", "backups": good, "encrypted": sealed, "damaged": bad}
-    show(answer, _listed, json_=json_)
+    show(configuration.backups(options.configuration()), _listed, json_=json_)
 
 
 def _listed(answer: Answer) -> Iterator[str]:

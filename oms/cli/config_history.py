@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, moment, table
 from oms.cli.reading import Answer, show
-from oms.errors import DamagedError, UsageError
-
-if TYPE_CHECKING:
-    from oms.configuration.loosening import Change
+from oms.errors import UsageError
+from oms.questions import configuration
 
 
 @click.command()
@@ -23,30 +20,7 @@ if TYPE_CHECKING:
 @options.as_json
 def history(*, json_: bool) -> None:
     """List every configuration that a cycle ran under, with what each changed."""
-    from oms.backup.versions import versions
-    from oms.configuration.loosening import changes
-
-    rows = []
-    before = None
-    changed: list[Change]
-    for version in versions(options.configuration()):
-        try:
-            config, problem = version.config(), ""
-        except DamagedError as error:
-            config, problem = None, str(error)
-        changed = changes(before, config) if before is not None and config is not None else []
-        rows.append(
-            {
-                "hash": version.hash,
-                "at": version.at,
-                "cycles": version.cycles,
-                "current": version.current,
-                "changes": [change.answer() for change in changed],
-                "problem": problem or None,
-            }
-        )
-        before = config or before
-    show({"schema": "oms.config-history/1", "versions": rows}, _history, json_=json_)
+    show(configuration.history(options.configuration()), _history, json_=json_)
 
 
 def _history(answer: Answer) -> Iterator[str]:
@@ -74,18 +48,7 @@ def _short(change: Answer) -> str:
 @click.argument("new", metavar="[B]", default="current")
 def diff(*, json_: bool, old: str, new: str) -> None:
     """Compare two kept configurations by meaning; a loosened limit is marked. B is the current one unless given."""
-    from oms.backup.versions import version
-    from oms.configuration.loosening import changes
-
-    loaded = options.configuration()
-    first, second = version(loaded, old), version(loaded, new)
-    answer = {
-        "schema": "oms.config-diff/1",
-        "old": first.hash,
-        "new": second.hash,
-        "changes": [change.answer() for change in changes(first.config(), second.config())],
-    }
-    show(answer, _diff, json_=json_)
+    show(configuration.diff(options.configuration(), old, new), _diff, json_=json_)
 
 
 def _diff(answer: Answer) -> Iterator[str]:

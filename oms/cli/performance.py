@@ -11,7 +11,8 @@ import click
 
 from oms.cli import options
 from oms.cli.layout import NOTHING, count, moment, money, number, table
-from oms.cli.reading import Answer, Command, ask, of_journal, show
+from oms.cli.reading import Answer, Command, at_desk, of_journal, show
+from oms.questions import performance
 
 _NO_CYCLE = "no cycle was opened in that time; `cycle list` shows those there are"
 
@@ -45,10 +46,7 @@ def report(*, json_: bool, dry_run: bool, since: str | None, until: str | None, 
     first buy on the wire; the use of funds is what was bought of what could be spent, of which
     execution.funds_fraction is allowed. JSON has every day.
     """
-    from oms.audit import report as asked
-
-    times = _times(since, until)
-    answer = ask(options.configuration(), lambda reader: asked.report(reader, *times), asked.nothing(), dry_run=dry_run)
+    answer = performance.report(at_desk(dry_run=dry_run), *_times(since, until))
     show(answer, lambda found: _report(found, most), json_=json_)
 
 
@@ -120,10 +118,7 @@ def pnl(*, json_: bool, dry_run: bool, since: str | None, until: str | None) -> 
     Today is the last trading day of the journal. With --since or --until only sales journaled in that time count as
     realised.
     """
-    from oms.audit import pnl as asked
-
-    times = _times(since, until)
-    answer = ask(options.configuration(), lambda reader: asked.pnl(reader, *times), asked.nothing(), dry_run=dry_run)
+    answer = performance.pnl(at_desk(dry_run=dry_run), *_times(since, until))
     show(answer, _pnl, json_=json_)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +10,7 @@ from oms.cli import options
 from oms.cli.layout import NOTHING, count, moment, table
 from oms.cli.reading import Answer, show
 from oms.errors import EXIT_DONE, MarketStale, UsageError
-
-if TYPE_CHECKING:
-    from oms.config import LoadedConfig
+from oms.questions import prices
 
 DEADLINE_S = 600.0
 """Longest fetch; 118 symbols take 40 s at three requests a second."""
@@ -60,7 +57,7 @@ def fetch(*, json_: bool, symbols: str | None) -> int:
 @options.as_json
 def status(*, json_: bool) -> None:
     """Show which prices are kept and how old they are; asks nobody."""
-    show(_kept(options.configuration()), _kept_lines, json_=json_)
+    show(prices.kept(options.configuration()), _kept_lines, json_=json_)
 
 
 def _asked(symbols: str | None) -> tuple[str, ...]:
@@ -81,35 +78,6 @@ def _fetched(answer: Answer) -> Iterator[str]:
         yield from table(["symbol", "because"], ([each["symbol"], each["problem"]] for each in problems))
     if answer["too_stale"]:
         yield "a selection would choose nothing now, because fewer than 80 % are fresh: fetch again later"
-
-
-def _kept(loaded: LoadedConfig) -> dict[str, Any]:
-    from oms import app
-
-    as_of, kept = app.kept_history(loaded)
-    universe = app.universe_of(loaded)
-    rows: list[dict[str, Any]] = [
-        {
-            "symbol": each.symbol,
-            "bars": each.bars,
-            "first": each.first.isoformat() if each.first else None,
-            "last": each.last.isoformat() if each.last else None,
-            "asked_at": each.asked_at.isoformat().replace("+00:00", "Z") if each.asked_at else None,
-            "status": each.status or None,
-            "detail": each.detail or None,
-        }
-        for each in kept.values()
-    ]
-    newest = as_of.isoformat() if as_of is not None else None
-    fresh = {row["symbol"] for row in rows if newest is not None and row["last"] is not None and row["last"] >= newest}
-    return {
-        "schema": "oms.history.status/1",
-        "as_of": newest,
-        "universe": len(universe),
-        "fresh": len(fresh.intersection(universe)),
-        "never_asked": sorted(set(universe) - kept.keys()),
-        "symbols": rows,
-    }
 
 
 def _kept_lines(answer: Answer) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,9 @@ import click
 
 from oms.cli import config_history, options
 from oms.cli.layout import table
-from oms.cli.reading import Answer, show
+from oms.cli.reading import Answer, at_desk, show
 from oms.errors import EXIT_DONE, DamagedError
+from oms.questions import configuration
 
 
 @click.group()
@@ -25,21 +25,7 @@ def config() -> None:
 @options.as_json
 def check(*, json_: bool) -> None:
     """Check the configuration and its universe; every problem is named with its place."""
-    from oms import app
-
-    loaded = options.configuration()
-    universe = app.universe_of(loaded)
-    answer = {
-        "schema": "oms.config-check/1",
-        "ok": True,
-        "file": None if loaded.path is None else str(loaded.path),
-        "account": loaded.config.account,
-        "mode": loaded.config.mode,
-        "hash": loaded.hash,
-        "universe": len(universe),
-        "warnings": list(loaded.warnings),
-    }
-    show(answer, _checked, json_=json_)
+    show(configuration.check(options.configuration()), _checked, json_=json_)
 
 
 def _checked(answer: Answer) -> Iterator[str]:
@@ -54,12 +40,7 @@ def _checked(answer: Answer) -> Iterator[str]:
 @click.option("--origin", is_flag=True, help="Also where each value came from.")
 def config_show(*, json_: bool, origin: bool) -> None:
     """Show the whole effective configuration, without secrets."""
-    loaded = options.configuration()
-    values = json.loads(loaded.canonical)
-    answer: dict[str, Any] = {"schema": "oms.config-show/1", "hash": loaded.hash, "config": values}
-    if origin:
-        answer["origins"] = dict(loaded.origins)
-    show(answer, _settings, json_=json_)
+    show(configuration.show(options.configuration(), origins=origin), _settings, json_=json_)
 
 
 def _settings(answer: Answer) -> Iterator[str]:
@@ -105,20 +86,9 @@ def db() -> None:
 @click.option("--dry-run", is_flag=True, help="The dry run's own database.")
 def current(*, json_: bool, dry_run: bool) -> int:
     """Show which schema the database has, and which one this program needs."""
-    from oms.journal.tables import SCHEMA_REVISION
-    from oms.places import places
-
-    where = places(options.configuration(), dry_run=dry_run)
-    found, problem = _examined(where.journal_url) if where.journal.exists() else ("none", "")
-    answer = {
-        "schema": "oms.db-current/1",
-        "file": str(where.journal),
-        "found": found,
-        "needed": SCHEMA_REVISION,
-        "problem": problem,
-    }
+    answer = configuration.database(at_desk(dry_run=dry_run))
     show(answer, _revision, json_=json_)
-    return DamagedError.exit_code if problem else EXIT_DONE
+    return DamagedError.exit_code if answer["problem"] else EXIT_DONE
 
 
 @db.command()
@@ -131,31 +101,6 @@ def upgrade(*, dry_run: bool) -> None:
 
     operator_desk.upgrade(options.configuration(), dry_run=dry_run, say=click.echo)
     click.echo(f"the database has schema {SCHEMA_REVISION}, which is what this program needs")
-
-
-def _examined(url: str) -> tuple[str, str]:
-    """The schema of a database that is there, and what is wrong with it."""
-    from sqlalchemy.exc import DBAPIError
-
-    from oms.journal import schema
-    from oms.journal.connection import reader_engine, sqlite_file, translate
-
-    path = sqlite_file(url)
-    assert path is not None
-    engine = reader_engine(path)
-    try:
-        with engine.connect() as connection:
-            try:
-                state = schema.examine(connection, path)
-            except DamagedError as error:
-                return "unusable", str(error)
-            if state is schema.Found.EMPTY:
-                return "empty", ""
-            return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()), ""
-    except (DBAPIError, sqlite3.Error) as error:
-        raise translate(error, path, "looking at its schema") from error
-    finally:
-        engine.dispose()
 
 
 def _revision(answer: Answer) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from oms.errors import UsageError
+from oms.errors import UnknownName
 
 if TYPE_CHECKING:  # a command that only prints help shall not pay for the database
     from oms.config import LoadedConfig
@@ -53,12 +53,11 @@ class Desk:
         """The answer about one thing by its name.
 
         Raises:
-            UnknownName: there is no such thing.
-            UsageError: nothing has run yet, so nothing has a name.
+            UnknownName: there is no such thing, or nothing has run yet, so nothing has a name.
             DamagedError, StorageError: as :meth:`ask`.
         """
         nothing: dict[str, Any] = {}
         answer = self.ask(question, nothing)
         if not answer:
-            raise UsageError(NOTHING_YET)
+            raise UnknownName(NOTHING_YET)
         return answer

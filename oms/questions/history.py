@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from oms.errors import UsageError
+from oms.errors import UnknownName, UsageError
 from oms.model.cycle import Phase
 from oms.model.detail import Outcome
 from oms.model.order import OrdStatus
@@ -68,15 +68,14 @@ def cycle(desk: Desk, cycle_id: str) -> dict[str, Any]:
     """One cycle: its orders, its facts, the funds it saw and the buys it cut; ``latest`` names the newest.
 
     Raises:
-        UnknownName: there is no such cycle.
-        UsageError: nothing has run yet.
+        UnknownName: there is no such cycle, or none yet.
     """
     from oms.journal import history
 
     def question(reader: Reader) -> dict[str, Any]:
         newest = history.cycle_list(reader, limit=1)["cycles"] if cycle_id == LATEST else []
         if cycle_id == LATEST and not newest:
-            raise UsageError("there is no cycle yet; `run` opens one")
+            raise UnknownName("there is no cycle yet; `run` opens one")
         return history.cycle_show(reader, newest[0]["cycle_id"] if newest else cycle_id)
 
     return desk.ask_for_one(question)
@@ -120,8 +119,7 @@ def order(desk: Desk, cl_ord_id: str) -> dict[str, Any]:
     """One order with its facts and its executions.
 
     Raises:
-        UnknownName: there is no such order.
-        UsageError: nothing has run yet.
+        UnknownName: there is no such order, or none yet.
     """
     from oms.journal import history
 
@@ -132,8 +130,8 @@ def explain(desk: Desk, kind: str | None, name: str) -> dict[str, Any]:
     """Why a ``cycle``, an ``order`` or a ``symbol`` came out as it did; None as ``kind`` finds out what the name names.
 
     Raises:
-        UnknownName: there is no such thing.
-        UsageError: nothing has run yet.
+        UnknownName: there is no such thing, or nothing has run yet.
+        UsageError: it is not even a symbol.
     """
     from oms.audit import explain as room
 

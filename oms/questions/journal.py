@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +19,27 @@ QUICK_ROWS = 10_000
 """A journal of at most so many rows is always verified whole."""
 
 
-def query(desk: Desk, wanted: EventFilter, limit: int) -> dict[str, Any]:
-    """The facts that match, in their order; of more than ``limit`` the newest."""
+def query(desk: Desk, wanted: EventFilter, limit: int, *, before: int | None = None) -> dict[str, Any]:
+    """The facts that match, in their order; of more than ``limit`` the newest, or the newest before row ``before``."""
     from oms.journal import history
 
-    return desk.ask(lambda reader: history.journal_query(reader, wanted, limit=limit), dict(NOTHING))
+    asked = replace(wanted, before=before)
+    return desk.ask(lambda reader: history.journal_query(reader, asked, limit=limit), dict(NOTHING))
+
+
+def onwards(desk: Desk, wanted: EventFilter, place: int, limit: int) -> dict[str, Any]:
+    """The first ``limit`` facts that match and come after row ``place``."""
+    from oms.journal import history
+
+    asked = replace(wanted, after=place)
+    return desk.ask(lambda reader: history.journal_query(reader, asked, limit=limit, newest=False), dict(NOTHING))
 
 
 def after(desk: Desk, place: int, limit: int) -> dict[str, Any]:
     """The first ``limit`` facts that come after row ``place``."""
-    from oms.journal import history
+    from oms.journal.filters import EventFilter
 
-    wanted = history.EventFilter(after=place)
-    return desk.ask(lambda reader: history.journal_query(reader, wanted, limit=limit, newest=False), dict(NOTHING))
+    return onwards(desk, EventFilter(), place, limit)
 
 
 def tail(desk: Desk, limit: int) -> dict[str, Any]:

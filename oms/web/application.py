@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from oms import __version__
 from oms.questions.asking import Desk
 from oms.web import entrance, failing, pulse, site
+from oms.web.api import account, configuration, description, history
+from oms.web.api.answering import PROBLEMS
 from oms.web.gate import Doors, Gate
 
 
@@ -16,7 +18,18 @@ def make_app(desk: Desk, doors: Doors) -> Gate:
         title="oms", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     failing.install(app, site.problem_page, doors.log)
+    app.include_router(api(desk))
     app.include_router(pulse.router(desk))
     app.include_router(entrance.router(doors))
     app.include_router(site.router(desk))
     return Gate(app, doors)
+
+
+def api(desk: Desk) -> APIRouter:
+    """Everything below ``/api``."""
+    below = APIRouter(prefix="/api", responses=PROBLEMS)
+    below.include_router(account.old_status(desk))
+    for room in (account, history, configuration):
+        below.include_router(room.router(desk), prefix="/v1")
+    below.include_router(description.router())
+    return below

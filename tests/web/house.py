@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from oms.config import LoadedConfig, load_config
+from oms.config import load_config
 from oms.questions.asking import Desk
 from oms.web.application import make_app
 from oms.web.gate import Doors
@@ -29,7 +29,7 @@ class House:
     """One application behind a real socket of this machine, and what it says to its log."""
 
     folder: Path
-    loaded: LoadedConfig
+    desk: Desk
     keys: Keys
     doors: Doors
     port: int
@@ -89,7 +89,7 @@ def house_in(
             cookie=f"oms_session_{port}",
             strangers=strangers,
         )
-        house = House(folder, loaded, keys, doors, port)
+        house = House(folder, desk, keys, doors, port)
         doors.log = house.said.append
         with running(server_of(make_app(desk, doors)), listening), house.stack:
             yield house

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from tests.web.house import House, house_in, html
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with house_in(tmp_path) as house:
-        yield house
+from tests.web.house import House, html
 
 
 def test_a_stranger_gets_the_login_page_or_a_refusal(house: House) -> None:

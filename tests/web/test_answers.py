@@ -1,0 +1,199 @@
+"""Checks the API's answers: the same as the terminal's, of the shapes that are promised, page by page, also as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from oms.web.application import api
+from tests.cli.conftest import Oms
+from tests.web.house import House
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:exchange_calendars"),
+    pytest.mark.filterwarnings("ignore:Series.values returning an ndarray:DeprecationWarning:pandas"),
+]
+
+TWINS = {
+    "/api/v1/status": "status",
+    "/api/v1/funds": "funds",
+    "/api/v1/positions": "positions",
+    "/api/v1/selection": "select",
+    "/api/v1/selection?top=1": "select --top 1",
+    "/api/v1/blacklist": "blacklist list",
+    "/api/v1/plan": "plan",
+    "/api/v1/report": "report",
+    "/api/v1/pnl": "pnl",
+    "/api/v1/cycles": "cycle list",
+    "/api/v1/cycles?state=DONE&symbol=BBB": "cycle list --state DONE --symbol BBB",
+    "/api/v1/cycles/latest": "cycle show",
+    "/api/v1/cycles/latest/explain": "cycle explain",
+    "/api/v1/explain/AAA": "explain AAA",
+    "/api/v1/orders": "order list",
+    "/api/v1/orders?status=FILLED&symbol=AAA": "order list --status FILLED --symbol AAA",
+    "/api/v1/journal?kind=order_filled": "journal query --kind order_filled",
+    "/api/v1/journal/count?symbol=AAA": "journal query --symbol AAA --count",
+    "/api/v1/config": "config show",
+    "/api/v1/config?origins=true": "config show --origin",
+    "/api/v1/config/check": "config check",
+    "/api/v1/config/history": "config history",
+    "/api/v1/config/diff?old=current": "config diff current",
+    "/api/v1/backups": "backups list",
+    "/api/v1/database": "db current",
+    "/api/v1/prices": "history status",
+}
+TABLES = [
+    *("positions", "selection", "blacklist", "report", "pnl", "cycles", "orders", "journal", "backups", "prices"),
+]
+
+
+@pytest.mark.parametrize("path", TWINS)
+def test_the_api_answers_what_the_terminal_prints(
+    path: str, house: House, monkeypatch: pytest.MonkeyPatch, oms: Oms
+) -> None:
+    """The JSON of a read command and of its path are one and the same object."""
+    monkeypatch.chdir(house.folder)
+    from_api = house.reader().get(path)
+    assert from_api.status_code == 200, from_api.text
+    if path == "/api/v1/plan":
+        assert from_api.json()["schema"] == "oms.plan/1"
+        return
+    from_terminal = oms(*TWINS[path].split(), "--json").json
+    assert _settled(from_api.json(), house.folder) == _settled(from_terminal, house.folder)
+
+
+def _settled(answer: Any, folder: Path) -> Any:
+    """Without what differs by where it was asked from: the API's own port of the test."""
+    text = json.dumps(answer).replace(f"{folder}/", "")
+    found = json.loads(text)
+    if "config" in found:
+        found["config"].pop("api")
+    if "origins" in found:
+        found["origins"].pop("api.port")
+    if found.get("schema") in ("oms.config-show/1", "oms.config-check/1", "oms.config-diff/1", "oms.config-history/1"):
+        for name in ("hash", "old", "new", "versions", "changes"):
+            found.pop(name, None)
+    return found
+
+
+def routes(router: APIRouter) -> list[APIRoute]:
+    return [route for route in router.routes if isinstance(route, APIRoute)]
+
+
+@pytest.mark.parametrize("nothing", [False, True], ids=["traded", "nothing has run"])
+def test_every_answer_has_the_shape_that_the_description_promises(
+    nothing: bool, house: House, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each JSON path, with and without a journal, answers what its model reads; only names are not found."""
+    from tests.web.house import house_in
+
+    folder = tmp_path_factory.mktemp("nothing") if nothing else house.folder
+    with house_in(folder) as asked:
+        client = asked.reader()
+        for route in routes(api(asked.desk)):
+            model = route.responses.get(200, {}).get("model")
+            if model is None or "{" in route.path or "diff" in route.path:
+                continue
+            answer = client.get(route.path)
+            assert answer.status_code == 200, (route.path, answer.text)
+            model.model_validate_json(answer.content)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_list_has_a_twin_in_csv(name: str, house: House) -> None:
+    """The CSV has one line for each row of the JSON, with the same values in the columns that it names."""
+    client = house.reader()
+    key = {"journal": "events", "selection": "scores", "blacklist": "symbols", "pnl": "by_symbol", "report": "by_day"}
+    rows = client.get(f"/api/v1/{name}").json()[{"prices": "symbols", **key}.get(name, name)]
+    answer = client.get(f"/api/v1/{name}.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    read = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(read) == len(rows)
+    for line, row in zip(read, rows, strict=True):
+        for column, text in line.items():
+            value = row[column]
+            if isinstance(value, str) or value is None:
+                assert text.removeprefix("'") == (value or "")
+
+
+def test_lists_go_on_page_by_page_and_miss_nothing(house: House) -> None:
+    """Two rows at a time, backwards from the newest and forwards from the first, every fact comes exactly once."""
+    client = house.reader()
+    whole = [event["seq"] for event in client.get("/api/v1/journal?limit=1000").json()["events"]]
+    backwards: list[int] = []
+    place: int | None = 2**40
+    while place is not None:
+        page = client.get(f"/api/v1/journal?limit=2&before={place}").json()
+        backwards = [event["seq"] for event in page["events"]] + backwards
+        place = page["next"]
+    assert backwards == whole == list(range(1, len(whole) + 1))
+    forwards: list[int] = []
+    place = 0
+    while place is not None:
+        page = client.get(f"/api/v1/journal?limit=2&after={place}").json()
+        forwards += [event["seq"] for event in page["events"]]
+        place = page["next"]
+    assert forwards == whole
+    first = client.get("/api/v1/orders?limit=1").json()
+    second = client.get(f"/api/v1/orders?limit=1&before={first['next']}").json()
+    assert {first["orders"][0]["side"], second["orders"][0]["side"]} == {"BUY", "SELL"}
+
+
+def test_a_question_that_cannot_be_asked_is_refused_in_one_shape(house: House) -> None:
+    """Unknown names, bad values and parameters that nobody knows end in 4xx with code, sentence and number."""
+    client = house.reader()
+    for path, status, code in (
+        ("/api/v1/cycles/no-such", 404, "not_found"),
+        ("/api/v1/orders/no-such/explain", 404, "not_found"),
+        ("/api/v1/cycles?before=no-such", 404, "not_found"),
+        ("/api/v1/cycles?limit=0", 422, "not_valid"),
+        ("/api/v1/cycles?limit=1001", 422, "not_valid"),
+        ("/api/v1/cycles?state=SLEEPING", 422, "not_valid"),
+        ("/api/v1/cycles?stat=DONE", 422, "not_valid"),
+        ("/api/v1/journal?since=someday", 400, "not_understood"),
+        ("/api/v1/journal?kind=no_such", 400, "not_understood"),
+        ("/api/v1/journal?after=1&before=9", 400, "not_understood"),
+        ("/api/v1/no-such", 404, "not_found"),
+    ):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
+        assert set(answer.json()["error"]) == {"code", "message", "id"}
+
+
+def test_a_formula_in_a_text_reaches_no_spreadsheet() -> None:
+    """What a spreadsheet would run comes with an apostrophe; numbers below zero stay numbers."""
+    from oms.web.api.answering import cell
+
+    assert [cell(text) for text in ("=1+1", "@x", "-cmd", "+1", "-12.50", "plain", None, True, 7, {"a": "é"})] == [
+        *("'=1+1", "'@x", "'-cmd", "'+1", "-12.50", "plain", "", "true", "7", '{"a":"é"}'),
+    ]
+
+
+def test_the_status_for_old_dashboards_has_exactly_their_shape(house: House, empty: House) -> None:
+    """``/api/status`` has these keys and kinds of values and no others, in a life and before it."""
+    for asked in (house, empty):
+        answer = asked.reader().get("/api/status").json()
+        assert list(answer) == [
+            *("bot", "heartbeat", "pnl", "positions", "trading_mode", "real_positions", "task_health"),
+        ]
+        assert isinstance(answer["heartbeat"], int)
+        assert isinstance(answer["pnl"], float)
+        assert answer["trading_mode"] == "PAPER"
+        assert answer["bot"] == "stopped"
+        assert set(answer["task_health"]) == {"healthy_tasks", "error_tasks", "total_tasks"}
+        for each in answer["positions"]:
+            assert set(each) == {"symbol", "qty", "value", "score"}
+        for each in answer["real_positions"]:
+            assert set(each) == {"symbol", "quantity", "market_value", "unrealized_pnl"}
+    held = {each["symbol"]: each["qty"] for each in house.reader().get("/api/status").json()["positions"]}
+    assert held["AAA"] == 40
+    assert held == {
+        each["symbol"]: each["quantity"] for each in house.reader().get("/api/status").json()["real_positions"]
+    }
