@@ -30,12 +30,12 @@ from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
 from oms.gateways.tiger import TigerMarket
 from oms.gateways.yahoo import YahooMarket
-from oms.journal.connection import driver, reader_engine
-from oms.journal.inbox import Inbox
+from oms.journal.access import open_account, open_mailbox
 from oms.journal.loading import load
+from oms.journal.reader import NoJournal, open_reader
 from oms.journal.restored import lift_mark, read_mark, refuse_unfinished
 from oms.journal.scalars import from_instant
-from oms.journal.store import open_journal
+from oms.journal.statements import statements
 from oms.model.order import OrdType
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
@@ -266,14 +266,12 @@ def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast
 
 def read_state(where: Places, account: str) -> AccountState:
     """What the journal adds up to, read without the lease; the state of a new account where there is none."""
-    if not where.journal.exists():
-        return AccountState(account)
-    engine = reader_engine(where.journal)
     try:
-        with engine.connect() as connection:
-            return load(connection, account).state
-    finally:
-        engine.dispose()
+        reader = open_reader(where.journal_url)
+    except NoJournal:
+        return AccountState(account)
+    with closing(reader), reader.asking("reading the account") as connection:
+        return load(connection, account).state
 
 
 def admit_signals(loaded: LoadedConfig, signals: Signals, market: Market) -> None:
@@ -327,9 +325,9 @@ class Engine:
         refuse_unfinished(loaded.base)
         self.market = market or market_of(loaded)
         self.broker = broker_of(loaded, self.market, clock, where, say=say)
-        self.journal = open_journal(where.journal_url, config.account, mode, clock, lease_s, say=say)
+        self.journal = open_account(where.journal_url, config.account, mode, clock, lease_s, say=say)
         self._refuse_unfinished(loaded)
-        self.inbox = Inbox(where.inbox)
+        self.inbox = open_mailbox(where.journal_url, where.inbox, config.account)
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(
             self.journal,
@@ -377,7 +375,7 @@ class Engine:
 
     def _unproved(self) -> Unproved | None:
         """A restore after which the broker was not asked yet; until then this engine sends nothing."""
-        raw = driver(self.journal.connection)
+        raw = statements(self.journal.connection)
         mark = read_mark(raw)
         account, fence = self.journal.state.account, self.journal.lease.fence
         return None if mark is None else Unproved(mark, lambda: lift_mark(raw, mark, account, fence))
@@ -394,7 +392,7 @@ class Engine:
     def last_entry_at(self) -> datetime | None:
         """When the newest fact of the journal was written; None for a new journal."""
         sql = "SELECT at FROM events WHERE account = ? ORDER BY seq DESC LIMIT 1"
-        row = self.journal.connection.exec_driver_sql(sql, (self.journal.state.account,)).first()
+        row = statements(self.journal.connection).execute(sql, (self.journal.state.account,)).fetchone()
         return None if row is None else from_instant(row[0])
 
     @property

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import getpass
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from oms.config import LoadedConfig
-from oms.errors import LeaseHeldError, RefusedError, TryAgainError, UsageError
-from oms.journal.inbox import Inbox
+from oms.errors import LeaseHeldError, TryAgainError, UsageError
+from oms.journal.access import Post, exists, has_facts, open_account, open_mailbox
 from oms.places import Places, places
 
 PATIENCE_S = 5.0
 """So long a command waits for the running engine to journal it."""
+NOTHING_YET = "nothing has run yet; `run` makes the journal"
 LOOK_S = 0.05
 """Time between two looks at the mailbox."""
 TRY_S = 0.5
@@ -69,10 +67,13 @@ def give(
         StorageError, DamagedError, RefusedError: as for a start of the engine.
     """
     where = places(loaded, dry_run=dry_run)
-    has_facts = _look_first(loaded, where, dry_run=dry_run)
-    with closing(Inbox(where.inbox)) as inbox:
+    mode = "dry_run" if dry_run else loaded.config.mode
+    # A command must not be left for a journal that refuses this configuration: it would be obeyed later all the same.
+    # And before the first fact, which says what the account held, only the engine may write.
+    can_be_journaled = has_facts(where.journal_url, loaded.config.account, mode)
+    with closing(open_mailbox(where.journal_url, where.inbox, loaded.config.account)) as inbox:
         inbox_id = inbox.post(author(), command, arguments)
-        if not has_facts:
+        if not can_be_journaled:
             why = "nothing has run yet; the first run obeys it"
             return Reply(inbox_id=inbox_id, answer=None, by_engine=False, why=why)
         began = time.monotonic()
@@ -90,58 +91,25 @@ def give(
                 return Reply(inbox_id=inbox_id, answer=None, by_engine=True, why=held)
 
 
-def _await_answer(inbox: Inbox, inbox_id: int, seconds: float) -> str | None:
+def _await_answer(inbox: Post, inbox_id: int, seconds: float) -> str | None:
     until = time.monotonic() + seconds
     while (answer := inbox.answer(inbox_id)) is None and time.monotonic() < until:
         time.sleep(LOOK_S)
     return answer
 
 
-def _look_first(loaded: LoadedConfig, where: Places, *, dry_run: bool) -> bool:
-    """Whether the journal has a first fact; before that says what the account held, only the engine may write.
-
-    A command must not be left for a journal that refuses this configuration: it would be obeyed later all the same.
-
-    Raises:
-        RefusedError: it belongs to another account or mode.
-        DamagedError: it cannot be used by this release.
-    """
-    if not where.journal.exists():
-        return False
-    from oms.journal import schema
-    from oms.journal.connection import driver, reader_engine, translate
-
-    wanted = {"account": loaded.config.account, "mode": "dry_run" if dry_run else loaded.config.mode}
-    engine = reader_engine(where.journal)
-    try:
-        with engine.connect() as connection:
-            found = schema.examine(connection, where.journal)
-            if found is schema.Found.EMPTY:
-                return False
-            raw = driver(connection)
-            written = dict(raw.execute("SELECT name, value FROM meta").fetchall())
-            if any(written.get(name, value) != value for name, value in wanted.items()):
-                raise RefusedError(f"{where.journal} was made for {written}, and the configuration says {wanted}")
-            return bool(raw.execute("SELECT seq FROM events LIMIT 1").fetchone())
-    except (sqlite3.Error, DBAPIError) as error:
-        raise translate(error, where.journal, "looking at the journal") from error
-    finally:
-        engine.dispose()
-
-
 def _journal_it(
-    loaded: LoadedConfig, where: Places, inbox: Inbox, *, dry_run: bool, say: Callable[[str], None]
+    loaded: LoadedConfig, where: Places, inbox: Post, *, dry_run: bool, say: Callable[[str], None]
 ) -> str | None:
     """Take the lease and journal every command that waits; the sentence of the holder where another process has it."""
     from oms.engine.operators import carry_out
     from oms.gateways.system_clock import SystemClock
-    from oms.journal.store import open_journal
 
     config = loaded.config
     mode = "dry_run" if dry_run else config.mode
     lease_s = config.worker.lease.total_seconds()
     try:
-        journal = open_journal(where.journal_url, config.account, mode, SystemClock(), lease_s, say=say)
+        journal = open_account(where.journal_url, config.account, mode, SystemClock(), lease_s, say=say)
     except LeaseHeldError as held:
         return str(held)
     with closing(journal):
@@ -164,25 +132,30 @@ def rebuild_tables(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], 
     from oms.journal.rebuild import rebuild
 
     where = places(loaded, dry_run=dry_run)
-    if not where.journal.exists():
-        raise UsageError(f"there is no journal at {where.journal} yet; `run` makes it")
+    if not exists(where.journal_url):
+        raise UsageError(NOTHING_YET)
     mode = "dry_run" if dry_run else loaded.config.mode
     return rebuild(where.journal_url, loaded.config.account, mode, SystemClock(), say=say)
 
 
-def upgrade(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], None]) -> None:
-    """Move the database up to the schema of this release, after a copy of it was put beside it.
+def upgrade(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], None]) -> str:
+    """Move the database up to the schema of this release, which is returned; a file is copied first.
 
     Raises:
         UsageError: there is no journal yet.
-        LeaseHeldError: an engine works on this account.
+        LeaseHeldError: an engine works on this account, whose journal is a file.
         DamagedError: it is damaged, half migrated, or newer than this program.
     """
     from oms.gateways.system_clock import SystemClock
-    from oms.journal.store import open_journal
+    from oms.journal import tables
 
     where = places(loaded, dry_run=dry_run)
-    if not where.journal.exists():
-        raise UsageError(f"there is no journal at {where.journal} yet; `run` makes it")
+    if where.file is None:
+        from oms.journal.postgres.administration import move_up
+
+        return move_up(where.journal_url, say)
+    if not exists(where.journal_url):
+        raise UsageError(NOTHING_YET)
     mode = "dry_run" if dry_run else loaded.config.mode
-    open_journal(where.journal_url, loaded.config.account, mode, SystemClock(), say=say).close()
+    open_account(where.journal_url, loaded.config.account, mode, SystemClock(), say=say).close()
+    return tables.SCHEMA_REVISION

@@ -17,10 +17,12 @@ from oms.errors import DamagedError, StorageError
 from oms.journal import anchors
 from oms.journal.anchors import Anchor
 from oms.journal.answers import Answer, instant
-from oms.journal.connection import driver
 from oms.journal.loading import read_head
 from oms.journal.reader import Reader
+from oms.journal.statements import statements
 from oms.journal.verify import Verdict, verify
+
+_LINK = "SELECT hash FROM events WHERE account = ? AND seq = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ def verify_on(reader: Reader, now: datetime, *, full: bool) -> Verdict:
 
     Without a last good row, the whole is verified.
     """
-    file = None if reader.path is None else checkpoint_file(reader.path)
+    place = reader.path or reader.anchors
+    file = None if place is None else checkpoint_file(place)
     known = None if file is None or full else read(file, reader.account)
     verdict = verify(
         reader, full=known is None, verified=None if known is None else (known.seq, bytes.fromhex(known.hash))
@@ -91,9 +94,9 @@ def anchor(reader: Reader, now: datetime, to: Path | None = None) -> Answer:
         DamagedError: an anchor does not fit the journal: the tail was cut, or the journal rewritten.
         UsageError, StorageError: there is no file to write to.
     """
-    if to is None and reader.path is None:
+    file = to or reader.anchors
+    if file is None:
         raise StorageError("a journal in memory has no place for anchors; name a file")
-    file = to or anchors.anchors_file(_path(reader))
     with reader.asking("reading the head") as connection:
         head = read_head(connection, reader.account)
     checked = check_anchors(reader, file)
@@ -121,7 +124,7 @@ def check_anchors(reader: Reader, file: Path) -> int:
     counted = 0
     with reader.asking("checking the anchors") as connection:
         for found in anchors.every(file, reader.account):
-            row = driver(connection).execute("SELECT hash FROM events WHERE seq = ?", (found.seq,)).fetchone()
+            row = statements(connection).execute(_LINK, (reader.account, found.seq)).fetchone()
             if row is None:
                 raise DamagedError(
                     f"row {found.seq}, anchored at {instant(found.at)}, is missing: the tail was cut off"
@@ -130,8 +133,3 @@ def check_anchors(reader: Reader, file: Path) -> int:
                 raise DamagedError(f"row {found.seq} is not the one that was anchored at {instant(found.at)}")
             counted += 1
     return counted
-
-
-def _path(reader: Reader) -> Path:
-    assert reader.path is not None
-    return reader.path

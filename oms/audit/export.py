@@ -24,9 +24,9 @@ from oms.errors import DamagedError, StorageError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
 from oms.journal.chain import StoredRow, genesis, link
-from oms.journal.connection import driver
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_instant
+from oms.journal.statements import statements
 
 SCHEMA = "oms.journal.export/1"
 MANIFEST = "manifest.json"
@@ -173,11 +173,11 @@ def rows(reader: Reader, first: int = 1) -> Iterator[Row]:
     """Every stored row from ``first`` on with its link, a batch at a time."""
     sql = (
         "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash FROM events"
-        " WHERE seq >= ? ORDER BY seq LIMIT ?"
+        " WHERE account = ? AND seq >= ? ORDER BY seq LIMIT ?"
     )
     while True:
         with reader.asking("exporting the journal") as connection:
-            batch = driver(connection).execute(sql, (first, BATCH)).fetchall()
+            batch = statements(connection).execute(sql, (reader.account, first, BATCH)).fetchall()
         for row in batch:
             yield row[:8], row[8]
         if len(batch) < BATCH:
@@ -190,7 +190,8 @@ def _first_row(reader: Reader, since: date | None) -> int:
         return 1
     start = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) * 1_000_000
     with reader.asking("looking for the first row") as connection:
-        found = driver(connection).execute("SELECT min(seq) FROM events WHERE at >= ?", (start,)).fetchone()[0]
+        sql = "SELECT min(seq) FROM events WHERE account = ? AND at >= ?"
+        found = statements(connection).execute(sql, (reader.account, start)).fetchone()[0]
     if found is None:
         raise UsageError(f"no fact was journaled since {since}")
     first: int = found
@@ -201,16 +202,25 @@ def _link_before(reader: Reader, first: int) -> bytes:
     if first == 1:
         return genesis(reader.account)
     with reader.asking("reading a link") as connection:
-        row = driver(connection).execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchone()
+        sql = "SELECT hash FROM events WHERE account = ? AND seq = ?"
+        row = statements(connection).execute(sql, (reader.account, first - 1)).fetchone()
     if row is None:
         raise DamagedError(f"row {first - 1} is missing; run `journal verify`")
     before: bytes = row[0]
     return before
 
 
+_CONFIGS = {
+    False: "SELECT config_hash, canonical, at FROM configs ORDER BY at, config_hash",
+    True: "SELECT config_hash, canonical, at FROM configs WHERE config_hash IN"
+    " (SELECT config_hash FROM cycles WHERE account = ?) ORDER BY at, config_hash",
+}
+"""Every configuration of a file, and those that one of many accounts traded under."""
+
+
 def _configs(reader: Reader) -> list[dict[str, Any]]:
     with reader.asking("reading the configurations") as connection:
-        kept = driver(connection).execute("SELECT config_hash, canonical, at FROM configs ORDER BY at, config_hash")
+        kept = statements(connection).execute(_CONFIGS[reader.shared], (reader.account,) if reader.shared else ())
         return [{"config_hash": name, "canonical": text, "at_us": at} for name, text, at in kept]
 
 

@@ -8,7 +8,6 @@ the engine's own fold takes over, so its result is the state that a fold of ever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,11 +17,11 @@ from oms.audit.books import Book, cash_moved
 from oms.errors import DamagedError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
-from oms.journal.connection import driver
 from oms.journal.loading import STORED, fold_cycle, recorded
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_micro, to_micro
 from oms.journal.shortcuts import holdings_of
+from oms.journal.statements import statements, stream
 from oms.model import lifecycle
 from oms.model.cycle import ImpossibleFact
 from oms.model.event import (
@@ -283,10 +282,9 @@ def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
     sql = (
         "SELECT symbol, side, last_qty, last_px, fee FROM fills WHERE account = ? AND seq > ? AND seq <= ? ORDER BY seq"
     )
-    with closing(driver(connection).execute(sql, (state.account, begun, seq))) as rows:
-        for symbol, side, qty, px, fee in rows:
-            cash += cash_moved(side, qty, px, fee)
-            books.setdefault(symbol, Book()).take(side, qty, px, fee)
+    for symbol, side, qty, px, fee in stream(statements(connection), sql, (state.account, begun, seq)):
+        cash += cash_moved(side, qty, px, fee)
+        books.setdefault(symbol, Book()).take(side, qty, px, fee)
     state.cash = from_micro(cash)
     state.holdings = {symbol: book.holding() for symbol, book in books.items()}
 
@@ -294,7 +292,7 @@ def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
 def _last_books(connection: Connection, state: AccountState, seq: int) -> int:
     """Take over the newest books that were kept up to a row, and say after which row; 0 where there are none."""
     sql = "SELECT seq, cash, held FROM books WHERE account = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
-    row = driver(connection).execute(sql, (state.account, seq)).fetchone()
+    row = statements(connection).execute(sql, (state.account, seq)).fetchone()
     if row is None:
         return 0
     state.cash = from_micro(row[1])

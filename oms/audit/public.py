@@ -34,8 +34,13 @@ class View:
     @property
     def statement(self) -> str:
         """The statement that makes it, for one connection only."""
+        return f"CREATE TEMP VIEW {self.name} AS {self.query}"
+
+    @property
+    def query(self) -> str:
+        """What it shows. PostgreSQL understands it with the functions of ``oms.journal.postgres.ddl``."""
         chosen = ",\n  ".join(f"{column.sql} AS {column.name}" for column in self.columns)
-        return f"CREATE TEMP VIEW {self.name} AS SELECT\n  {chosen}\nFROM {self.source}"
+        return f"SELECT\n  {chosen}\nFROM {self.source}"
 
 
 def _amount(sql: str) -> str:
@@ -54,7 +59,8 @@ def _average(total: str, quantity: str) -> str:
     """Micro-units per share, rounded half to even, as :attr:`oms.model.order.Order.avg_px` shows it."""
     twice, whole = f"2 * ({total} % {quantity})", f"{total} / {quantity}"
     up = f"({twice} > {quantity} OR ({twice} = {quantity} AND ({whole}) % 2 = 1))"
-    return f"CASE WHEN {quantity} > 0 THEN {_amount(f'({whole} + {up})')} END"
+    rounded = f"({whole} + CASE WHEN {up} THEN 1 ELSE 0 END)"
+    return f"CASE WHEN {quantity} > 0 THEN {_amount(rounded)} END"
 
 
 def _plain(names: str, table: str = "") -> Iterator[Column]:
@@ -87,11 +93,17 @@ _PLACE = (
     Column("seq", "events.seq", "place in the journal"),
     _time("at", "events.at", "when it was journaled"),
 )
+_MINE = (*_PLACE, Column("account", "events.account", "account"))
 _SUBJECT = tuple(_plain("cycle_id: cycle\ncl_ord_id: order\nsymbol: symbol", "events."))
 
 
 def _each(path: str, name: str) -> str:
     return f"events, json_each(events.data, '$.{path}') AS {name}"
+
+
+def _number(source: str, name: str) -> str:
+    """A whole number of a detail; either database then compares it as one."""
+    return f"CAST(json_extract({source}, '$.{name}') AS INTEGER)"
 
 
 def _kinds(*kinds: str) -> str:
@@ -156,7 +168,8 @@ VIEWS: tuple[View, ...] = (
             *_plain("order_qty: shares ordered\ncum_qty: shares filled", "orders."),
             Column(
                 "leaves_qty",
-                "CASE WHEN orders.phase = 'CLOSED' THEN 0 ELSE max(orders.order_qty - orders.cum_qty, 0) END",
+                "CASE WHEN orders.phase = 'CLOSED' OR orders.cum_qty >= orders.order_qty THEN 0"
+                " ELSE orders.order_qty - orders.cum_qty END",
                 "shares that may still trade",
             ),
             *_money("price", "orders.price", "limit; null for a market order"),
@@ -211,24 +224,24 @@ VIEWS: tuple[View, ...] = (
         "v_cuts",
         "Every buy that revalidation made smaller than the plan had it.",
         (
-            *_PLACE,
+            *_MINE,
             *_plain("cycle_id: cycle", "events."),
             Column("cl_ord_id", "json_extract(buy.value, '$.cl_ord_id')", "order"),
             Column("symbol", "json_extract(buy.value, '$.symbol')", "symbol"),
-            Column("original", "json_extract(buy.value, '$.original')", "shares planned"),
-            Column("quantity", "json_extract(buy.value, '$.quantity')", "shares let through"),
+            Column("original", _number("buy.value", "original"), "shares planned"),
+            Column("quantity", _number("buy.value", "quantity"), "shares let through"),
             Column("limit_px", "json_extract(buy.value, '$.limit')", "limit that was sent, decimal text"),
             Column("rule", "json_extract(buy.value, '$.rule')", "name of the binding rule"),
             Column("reason", "json_extract(buy.value, '$.reason')", "the rule's sentence with its numbers"),
         ),
         f"{_each('buys', 'buy')} WHERE events.kind = 'buys_revalidated'"
-        " AND json_extract(buy.value, '$.quantity') < json_extract(buy.value, '$.original')",
+        f" AND {_number('buy.value', 'quantity')} < {_number('buy.value', 'original')}",
     ),
     View(
         "v_funds",
         "Every reading of the account's money; amounts are decimal text.",
         (
-            *_PLACE,
+            *_MINE,
             *_plain("cycle_id: cycle\nkind: cycle_opened, funds_observed or buys_revalidated", "events."),
             *(
                 Column(name.removesuffix("_"), _FUNDS_AT.format(path), meaning)
@@ -250,7 +263,7 @@ VIEWS: tuple[View, ...] = (
         "v_blocked",
         "Every order that one of our own rules refused.",
         (
-            *_PLACE,
+            *_MINE,
             *_SUBJECT,
             *_of_json("rule: name of the rule\nreason: its sentence"),
             Column("limit_text", "json_extract(events.data, '$.limit')", "the rule's limit"),
@@ -261,14 +274,14 @@ VIEWS: tuple[View, ...] = (
     View(
         "v_attention",
         "Everything that a person was asked to look at.",
-        (*_PLACE, *_SUBJECT, *_of_json("rule: name of the rule\ntext: what was seen")),
+        (*_MINE, *_SUBJECT, *_of_json("rule: name of the rule\ntext: what was seen")),
         "events WHERE events.kind = 'attention_raised'",
     ),
     View(
         "v_operators",
         "What operators said: brakes, releases, the blacklist, frozen symbols, verdicts about orders.",
         (
-            *_PLACE,
+            *_MINE,
             *_SUBJECT,
             *_plain("kind: what was done", "events."),
             *_of_json("author: who\nreason: why"),
@@ -281,11 +294,11 @@ VIEWS: tuple[View, ...] = (
         "v_scores",
         "Every score of every screen of the universe.",
         (
-            *_PLACE,
+            *_MINE,
             *_of_json("as_of: last session the screen saw, ISO date"),
             Column("symbol", "json_extract(score.value, '$.symbol')", "symbol"),
             Column("score", "json_extract(score.value, '$.score')", "0 to 100, decimal text; null where excluded"),
-            Column("rank", "json_extract(score.value, '$.rank')", "1 is the best"),
+            Column("rank", _number("score.value", "rank"), "1 is the best"),
             Column("excluded_by", "json_extract(score.value, '$.excluded_by')", "rule that excluded it"),
             Column("close", "json_extract(score.value, '$.close')", "last close, decimal text"),
         ),
@@ -318,9 +331,13 @@ VIEWS: tuple[View, ...] = (
 _PAGE = """\
 # The journal in SQL
 
-`oms sql "select …"` asks the journal in SQLite's own language, while the engine runs or while nothing runs. It can only
-read: one statement, no ATTACH, no PRAGMA, no extension, no `printf` (use `round`), at most 30 seconds of work
-(`--timeout`). Rows are streamed; `--format table|csv|jsonl`, or `--json` for one object.
+`oms sql "select …"` asks the journal in SQL (SQLite's own language, or PostgreSQL's where the journal is there), while
+the engine runs or while nothing runs. It can only read: one statement, no ATTACH, no PRAGMA, no extension, no `printf`
+(use `round`), at most 30 seconds of work (`--timeout`). Rows are streamed; `--format table|csv|jsonl`, or `--json` for
+one object.
+
+On PostgreSQL the views show every account of the database: filter by `account`. `oms db roles` makes them for everyone who
+may look, as views of the schema `oms`; the command itself needs no such preparation.
 
 The views below are the public schema. Their columns stay; new ones may come. The tables behind them (`oms sql` can read
 them too) may change with any release. The views are made on the connection of the command, so no other program sees them

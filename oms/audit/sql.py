@@ -64,7 +64,7 @@ class Question:
         except BaseException:
             self._raw.close()
             raise
-        self.columns: list[str] = _distinct([column[0] for column in self._cursor.description])
+        self.columns: list[str] = distinct([column[0] for column in self._cursor.description])
         """Names of the columns, a number added where two are the same."""
 
     def _opened(self) -> sqlite3.Connection:
@@ -131,7 +131,8 @@ def schema() -> str:
     return "".join(f"-- {view.meaning}\n{view.statement};\n\n" for view in VIEWS)
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
+    """These names, a number added where two are the same."""
     seen: dict[str, int] = {}
     found = []
     for name in names:

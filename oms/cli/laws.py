@@ -35,8 +35,12 @@ def judged(loaded: LoadedConfig, *, dry_run: bool) -> dict[str, Any]:
         raise UsageError("--laws needs the broker's own log, which only the paper broker keeps")
     where = places(loaded, dry_run=dry_run)
     with closing(open_reader(where.journal_url)) as reader, reader.asking("reading every fact") as connection:
-        facts = [recorded(row) for row in connection.execute(select(*STORED).order_by(tables.events.c.seq))]
-        kept = connection.execute(select(tables.configs.c.config_hash, tables.configs.c.canonical)).all()
+        events, configs, cycles = tables.events, tables.configs, tables.cycles
+        mine = select(*STORED).where(events.c.account == reader.account).order_by(events.c.seq)
+        facts = [recorded(row) for row in connection.execute(mine)]
+        used = select(cycles.c.config_hash).where(cycles.c.account == reader.account)
+        under = select(configs.c.config_hash, configs.c.canonical).where(configs.c.config_hash.in_(used))
+        kept = connection.execute(under).all()
         rules = {name: rules_of(config_from_canonical(text)) for name, text in kept}
         account = reader.account
     log = read_log(where.paper)

@@ -48,10 +48,11 @@ def run(*, once: bool, loop: bool, signals: str | None, dry_run: bool, live: boo
 @click.option("--dry-run", is_flag=True, help="The open cycle of the dry run's own journal.")
 def resume(*, cycle: str | None, dry_run: bool) -> int:
     """Finish what is open, start nothing new."""
+    from oms.journal.access import exists
     from oms.places import places
 
     loaded = options.configuration()
-    if not places(loaded, dry_run=dry_run).journal.exists():
+    if not exists(places(loaded, dry_run=dry_run).journal_url):
         click.echo("nothing has run yet, so nothing is open")
         return EXIT_DONE
     return Trading(loaded, dry_run=dry_run, open_new=False, only=cycle).trade()

@@ -1,4 +1,4 @@
-"""``config check|show|history|diff|rollback`` and ``db current|upgrade``: what this program goes by."""
+"""``config check|show|history|diff|rollback``: what this program goes by."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import click
 
 from oms.cli import config_history, options
 from oms.cli.layout import table
-from oms.cli.reading import Answer, at_desk, show
-from oms.errors import EXIT_DONE, DamagedError
+from oms.cli.reading import Answer, show
 from oms.questions import configuration
 
 
@@ -73,43 +72,3 @@ def _shown(value: Any) -> str:
 
 
 config_history.add_to(config)
-
-
-@click.group()
-def db() -> None:
-    """The database of the journal: which schema it has, and moving it up."""
-
-
-@db.command()
-@options.common
-@options.as_json
-@click.option("--dry-run", is_flag=True, help="The dry run's own database.")
-def current(*, json_: bool, dry_run: bool) -> int:
-    """Show which schema the database has, and which one this program needs."""
-    answer = configuration.database(at_desk(dry_run=dry_run))
-    show(answer, _revision, json_=json_)
-    return DamagedError.exit_code if answer["problem"] else EXIT_DONE
-
-
-@db.command()
-@options.common
-@click.option("--dry-run", is_flag=True, help="The dry run's own database.")
-def upgrade(*, dry_run: bool) -> None:
-    """Move the database up to this program's schema, after a copy was put beside it; `run` does so by itself."""
-    from oms import operator_desk
-    from oms.journal.tables import SCHEMA_REVISION
-
-    operator_desk.upgrade(options.configuration(), dry_run=dry_run, say=click.echo)
-    click.echo(f"the database has schema {SCHEMA_REVISION}, which is what this program needs")
-
-
-def _revision(answer: Answer) -> Iterator[str]:
-    file, found, needed = answer["file"], answer["found"], answer["needed"]
-    if answer["problem"]:
-        yield answer["problem"]
-    elif found == "none":
-        yield f"{file} is not there yet; `run` makes it with schema {needed}"
-    elif found == needed:
-        yield f"{file} has schema {found}, which is what this program needs"
-    else:
-        yield f"{file} has schema {found}, this program needs {needed}; `db upgrade` moves it up, after a copy was made"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,11 @@ from oms.cli import options
 from oms.cli.layout import NOTHING, table
 from oms.cli.reading import NOTHING_YET
 from oms.errors import UsageError
+
+if TYPE_CHECKING:
+    from oms.audit.sql import Question
+    from oms.audit.sql_postgres import PostgresQuestion
+    from oms.places import Places
 
 TABLE_ROWS = 1000
 """Rows shown to a person; the other formats give them all."""
@@ -38,7 +43,6 @@ def sql(*, json_: bool, dry_run: bool, schema: bool, timeout: float, format_: st
 
     SELECT is one statement that only reads; `-` takes it from stdin.
     """
-    from oms.audit.sql import Question
     from oms.audit.sql import schema as views
     from oms.places import places
 
@@ -50,15 +54,26 @@ def sql(*, json_: bool, dry_run: bool, schema: bool, timeout: float, format_: st
     if statement is None:
         raise UsageError('give one SELECT, as in: sql "select * from v_orders"; --schema shows what there is')
     where = places(options.configuration(), dry_run=dry_run)
-    if not where.journal.exists():
-        raise UsageError(NOTHING_YET)
     text = sys.stdin.read() if statement == "-" else statement
-    with closing(Question(where.journal, text, timeout)) as question:
+    with closing(_question(where, text, timeout)) as question:
         if json_:
             rows = [list(row) for row in question.rows()]
             options.print_json("oms.sql/1", {"columns": question.columns, "rows": rows})
         else:
             _WRITERS[format_](question.columns, question.rows())
+
+
+def _question(where: Places, text: str, timeout: float) -> Question | PostgresQuestion:
+    if where.file is None:
+        from oms.audit.sql_postgres import PostgresQuestion  # its driver is an extra
+        from oms.journal.postgres.address import parse
+
+        return PostgresQuestion(parse(where.journal_url), text, timeout)
+    from oms.audit.sql import Question
+
+    if not where.file.exists():
+        raise UsageError(NOTHING_YET)
+    return Question(where.file, text, timeout)
 
 
 def _table(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:

@@ -202,7 +202,7 @@ def _mapping(value: object) -> dict[object, object]:
 
 
 def read_database_url(value: object) -> str:
-    """``sqlite:///FILE`` or ``postgresql+psycopg://…``."""
+    """``sqlite:///FILE`` or ``postgresql://…``."""
     text = read_word(value)
     if text.startswith("sqlite:///"):
         path = text.removeprefix("sqlite:///")
@@ -211,12 +211,12 @@ def read_database_url(value: object) -> str:
         if "?" in path or "#" in path:
             raise ValueError("sqlite:/// and a path without options: the journal sets its own, for durability")
         return text
-    if text.startswith("postgresql+psycopg://"):
+    if text.startswith(("postgresql://", "postgresql+psycopg://")):
         parts = _split(text)
         if not parts.path.strip("/"):
-            raise ValueError("postgresql+psycopg://user@host/DATABASE: the database name is missing")
+            raise ValueError("postgresql://user@host/DATABASE: the database name is missing")
         return text
-    raise ValueError("sqlite:///PATH or postgresql+psycopg://user@host/database")
+    raise ValueError("sqlite:///PATH or postgresql://user@host/database")
 
 
 def _split(url: str) -> SplitResult:

@@ -66,7 +66,7 @@ class JournalConfig(Section):
 
     url: DatabaseUrl = Field(
         default="sqlite:///var/oms.db",
-        description="database of the journal: sqlite:/// and a path relative to this file, or postgresql+psycopg://",
+        description="database of the journal: sqlite:/// and a path relative to this file, or postgresql://",
     )
 
 

@@ -147,7 +147,7 @@ class AccountJournal(ABC):
             rows = self._fold(events, encoded)
             with self._transaction(is_barrier=is_barrier):
                 self._advance(rows[-1][1], rows[-1][-1], is_barrier=is_barrier)
-                self._raw.executemany(_INSERT_EVENT, rows)
+                self._insert(rows)
                 self._shadow.write(self._raw, self.state)
                 crashpoints.point(before)
                 self._raw.execute("COMMIT")
@@ -182,6 +182,9 @@ class AccountJournal(ABC):
             raise fence_lost(self._raw, self._account, fence)
         self._moved(seq, link_hash, is_barrier=is_barrier)
 
+    def _insert(self, rows: Sequence[Row]) -> None:
+        self._raw.executemany(_INSERT_EVENT, rows)
+
     def _moved(self, seq: int, link_hash: bytes, *, is_barrier: bool) -> None:
         covered = (seq, link_hash) if is_barrier else (self._head.barrier_seq, self._head.barrier_hash)
         self._head = Head(seq=seq, hash=link_hash, barrier_seq=covered[0], barrier_hash=covered[1])
@@ -194,7 +197,7 @@ class AccountJournal(ABC):
         if cycle is not None and cycle.cycle_id == cycle_id:
             return cycle.version
         if cycle_id not in self._versions:
-            self._versions[cycle_id] = loading.last_version(self._connection, cycle_id)
+            self._versions[cycle_id] = loading.last_version(self._connection, cycle_id, self._account)
         self._versions[cycle_id] += 1
         return self._versions[cycle_id]
 
@@ -334,8 +337,7 @@ class AccountJournal(ABC):
                 self._lease_row.release(self._raw, self.lease.fence)
                 self._raw.execute("COMMIT")
             self._broken = "this journal is closed"
-            self._connection.close()
-            self._connection.engine.dispose()
+            self._let_go()
 
     # Failure
 
@@ -369,7 +371,13 @@ class AccountJournal(ABC):
         if self._broken:
             return
         self._broken = why
-        # Closes the driver's connection, which undoes what was not committed, without a word to the database before.
-        self._connection.invalidate()
+        self._drop()
+
+    def _let_go(self) -> None:
         self._connection.close()
         self._connection.engine.dispose()
+
+    def _drop(self) -> None:
+        # Closes the driver's connection, which undoes what was not committed, without a word to the database before.
+        self._connection.invalidate()
+        self._let_go()

@@ -118,7 +118,7 @@ def cycle_show(reader: Reader, cycle_id: str) -> Answer:
             raise UnknownName(f"there is no cycle {cycle_id} in {reader.where}; `cycle list` shows those there are")
         of_cycle = select(orders).where(orders.c.cycle_id == cycle_id).order_by(orders.c.side.desc(), orders.c.idx)
         found = [ORDERS.value(order) for order in connection.execute(of_cycle).mappings()]
-        facts = list(facts_of_cycle(connection, cycle_id))
+        facts = list(facts_of_cycle(connection, cycle_id, reader.account))
         events = _events(connection, reader.account, EventFilter(cycle_id=cycle_id), EVERY, newest=False)
     return {
         "schema": "oms.cycle-show/1",

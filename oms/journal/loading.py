@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, literal_column, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, literal_column, select
 
 from oms.errors import DamagedError
 from oms.journal import tables
@@ -138,11 +138,24 @@ def _whole_order(connection: Connection, row: RowMapping | None) -> Order | None
     return replace(order, exec_ids=tuple(connection.execute(statement).scalars()))
 
 
-def last_version(connection: Connection, cycle_id: str) -> int:
+def last_seq(connection: Connection, account: str) -> int:
+    """The newest row of an account; 0 where it has none."""
+    events = tables.events
+    return connection.execute(select(func.max(events.c.seq)).where(events.c.account == account)).scalar() or 0
+
+
+def last_version(connection: Connection, cycle_id: str, account: str | None = None) -> int:
     """Version of the newest fact of a cycle; 0 where it has none."""
     events = tables.events
-    statement = select(events.c.version).where(events.c.cycle_id == cycle_id).order_by(events.c.version.desc()).limit(1)
+    statement = select(events.c.version).where(_of_cycle(cycle_id, account)).order_by(events.c.version.desc()).limit(1)
     return connection.execute(statement).scalar() or 0
+
+
+def _of_cycle(cycle_id: str, account: str | None) -> ColumnElement[bool]:
+    """The facts of a cycle. No two accounts share one, but who names the account spares a look into every partition."""
+    events = tables.events
+    named = events.c.cycle_id == cycle_id
+    return named if account is None else and_(named, events.c.account == account)
 
 
 def recorded(row: Any) -> Recorded:
@@ -151,10 +164,10 @@ def recorded(row: Any) -> Recorded:
     return Recorded(seq=row.seq, at=row.at, event=event)
 
 
-def facts_of_cycle(connection: Connection, cycle_id: str) -> Iterator[Recorded]:
+def facts_of_cycle(connection: Connection, cycle_id: str, account: str | None = None) -> Iterator[Recorded]:
     """Every fact of one cycle, in order."""
     events = tables.events
-    rows = connection.execute(select(*STORED).where(events.c.cycle_id == cycle_id).order_by(events.c.version))
+    rows = connection.execute(select(*STORED).where(_of_cycle(cycle_id, account)).order_by(events.c.version))
     return (recorded(row) for row in rows)
 
 
@@ -232,8 +245,8 @@ def _load_cycle(connection: Connection, state: AccountState) -> int:
     ).first()
     if last is None:
         return 0
-    state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id))
-    if state.cycle is None or state.cycle.version != last_version(connection, last.cycle_id):
+    state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id, state.account))
+    if state.cycle is None or state.cycle.version != last_version(connection, last.cycle_id, state.account):
         raise DamagedError(f"cycle {last.cycle_id} lacks some of its facts; run `journal verify`")
     opened_seq: int = last.opened_seq
     return opened_seq

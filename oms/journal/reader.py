@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from oms.errors import DamagedError, UsageError
 from oms.journal import schema
+from oms.journal.anchors import anchors_file
 from oms.journal.connection import driver, give_up_after, reader_engine, sqlite_file, translate
 
 
@@ -31,6 +32,10 @@ class Reader:
         self._kept = kept
         self.path = path
         """The file; None for a journal in memory."""
+        self.anchors: Path | None = None if path is None else anchors_file(path)
+        """File outside the database in which heads of the chain are kept."""
+        self.shared = False
+        """Whether its tables hold other accounts too."""
         self.where: object = path or "the journal in memory"
         with self.asking("opening the journal") as connection:
             found = schema.examine(connection, self.where)
@@ -81,6 +86,11 @@ def open_reader(url: str, patience_s: float | None = None) -> Reader:
         DamagedError: it is damaged, half migrated, of another release, or another program's.
         StorageError: it cannot be read now.
     """
+    if url.startswith("postgres"):
+        from oms.journal.postgres.address import parse  # its driver is an extra
+        from oms.journal.postgres.reader import PostgresReader
+
+        return PostgresReader(parse(url), patience_s)
     path = sqlite_file(url)
     if path is None:
         raise UsageError("a journal in memory can be read only by the process that holds it")

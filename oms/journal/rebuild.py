@@ -15,6 +15,7 @@ from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.opening import opened_for_writing
 from oms.journal.reader import reader_over
+from oms.journal.statements import Statements
 from oms.journal.verify import fold_afresh, verify
 from oms.ports import Clock
 
@@ -34,6 +35,10 @@ def rebuild(
         DamagedError: the facts themselves are not whole; nothing was changed.
         LeaseHeldError: an engine works on this account.
     """
+    if url.startswith("postgres"):
+        from oms.journal.postgres.rebuild import rebuild_on_postgres  # its driver is an extra
+
+        return rebuild_on_postgres(url, account, mode, clock, process=process, say=say)
     with opened_for_writing(url, account, mode, clock, say) as connection:
         raw = driver(connection)
         lease = LeaseRow(account, clock, 15.0, process or this_process())
@@ -52,7 +57,7 @@ def rebuild(
                         tune_scratch(driver(fresh))
                         folded = fold_afresh(connection, fresh, account).seq
                         for table in tables.SHADOWS:
-                            _replace(raw, driver(fresh), table.name, insert_sql(table), account)
+                            replace_rows(raw, driver(fresh), table.name, insert_sql(table), account)
                     marks.make_anew(raw, account, folded)
                 finally:
                     scratch.dispose()
@@ -65,8 +70,9 @@ def rebuild(
         return folded
 
 
-def _replace(raw: sqlite3.Connection, fresh: sqlite3.Connection, table: str, insert: str, account: str) -> None:
+def replace_rows(raw: Statements, fresh: Statements, table: str, insert: str, account: str) -> None:
+    """Put the rows that a fresh fold gave in place of those that are there; within the caller's transaction."""
     # Table names are our own.
     raw.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608
     # Rows come in the order in which they were cast, which the rebuilt table keeps.
-    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table}"))  # noqa: S608
+    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608

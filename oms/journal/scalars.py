@@ -19,7 +19,8 @@ _DIGITS = 12
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number of up to 64 bits."""
-TEXT = Text()
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by its bytes, in either database."""
 HASH = LargeBinary(32).with_variant(LargeBinary(), "sqlite")
 
 
@@ -57,7 +58,9 @@ def from_instant(micros: int) -> datetime:
 
 
 def storable(text: str) -> str:
-    """The text, with escapes in place of what no database can keep: lone surrogates of broken foreign text."""
+    """The text, with escapes for what no database can keep: lone surrogates of broken foreign text, and zero bytes."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\\x00")
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode()

@@ -41,6 +41,10 @@ def statements(connection: Connection) -> Statements:
     """The driver's own connection below SQLAlchemy's, as the journal speaks to it."""
     raw = connection.connection.driver_connection
     assert raw is not None
+    if connection.dialect.name == "postgresql":
+        from oms.journal.postgres.driver import over  # the driver is there only where a journal is on PostgreSQL
+
+        return over(raw)
     speaking: Statements = raw
     return speaking
 

@@ -13,11 +13,11 @@ from oms.model.order import OrdStatus
 ORD_STATUS_SQL = """\
 CASE orders.phase
 WHEN 'LOCAL' THEN CASE WHEN orders.order_no IS NULL THEN 'PLANNED' ELSE 'RESERVED' END
-WHEN 'AMBIGUOUS' THEN CASE WHEN orders.in_doubt THEN 'UNKNOWN' ELSE 'SENDING' END
+WHEN 'AMBIGUOUS' THEN CASE WHEN orders.in_doubt = 1 THEN 'UNKNOWN' ELSE 'SENDING' END
 WHEN 'LIVE' THEN CASE
  WHEN orders.pending = 'cancel' THEN 'PENDING_CANCEL'
  WHEN orders.pending = 'replace' THEN 'PENDING_REPLACE'
- WHEN orders.cum_qty THEN 'PARTIALLY_FILLED'
+ WHEN orders.cum_qty > 0 THEN 'PARTIALLY_FILLED'
  WHEN orders.order_id IS NOT NULL THEN 'NEW'
  ELSE 'PENDING_NEW' END
 ELSE CASE

@@ -6,10 +6,8 @@ writes the tables, and each row is compared. The first bad row is named, with wh
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +24,7 @@ from oms.journal.connection import driver, tune_scratch, writer_engine
 from oms.journal.projection import Shadow
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_instant
+from oms.journal.statements import Statements, statements, stream
 from oms.model.cycle import ImpossibleFact
 from oms.model.event import Recorded
 from oms.model.state import AccountState
@@ -41,8 +40,9 @@ REBUILD = "the facts are whole: `journal rebuild` casts the tables anew from the
 
 _ROWS = (
     "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account FROM events"
-    " WHERE seq > ? ORDER BY seq"
+    " WHERE seq > ?{} ORDER BY seq"
 )
+_LINK = "SELECT hash FROM events WHERE account = ? AND seq = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +137,9 @@ def _check(
 ) -> None:
     started = time.perf_counter()
     if verified is not None:
-        _check_verified(connection, *verified)
-    found.start = found.seq = 0 if full else verified[0] if verified else max(_last_seq(connection) - RECENT, 0)
+        _check_verified(connection, reader.account, *verified)
+    last = loading.last_seq(connection, reader.account)
+    found.start = found.seq = 0 if full else verified[0] if verified else max(last - RECENT, 0)
     walked = _walk(connection, reader.account, found.start)
     found.seq, found.head = walked.seq, walked.head
     found.chain_s = time.perf_counter() - started
@@ -155,25 +156,27 @@ def _check(
 # The chain
 
 
-def _last_seq(connection: Connection) -> int:
-    found = driver(connection).execute("SELECT max(seq) FROM events").fetchone()[0]
-    return found or 0
+def _rows(connection: Connection, account: str, after: int) -> Iterator[Any]:
+    """Every stored row after one. A file holds one account: there a row that names another is looked at, and bad."""
+    raw = statements(connection)
+    if connection.dialect.name == "sqlite":
+        return stream(raw, _ROWS.format(""), (after,))
+    return stream(raw, _ROWS.format(" AND account = ?"), (after, account))
 
 
 def _walk(connection: Connection, account: str, start: int) -> Walk:
-    raw = driver(connection)
     head = None
     if start:
-        row = raw.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
+        row = statements(connection).execute(_LINK, (account, start)).fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise _Bad(f"row {start} is missing", RESTORE, start)
         head = row[0]
-    return walk(account, _stored(raw.execute(_ROWS, (start,)), account), start, head)
+    return walk(account, _stored(_rows(connection, account, start), account), start, head)
 
 
-def _check_verified(connection: Connection, seq: int, link: bytes) -> None:
+def _check_verified(connection: Connection, account: str, seq: int, link: bytes) -> None:
     """The row up to which all was good the last time must still be that row: its link covers all before it."""
-    row = driver(connection).execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+    row = statements(connection).execute(_LINK, (account, seq)).fetchone()
     if row is None:
         raise _Bad(f"row {seq}, good at the last verification, is missing: the tail was cut off", RESTORE, seq)
     if row[0] != link:
@@ -187,7 +190,7 @@ def _stored(rows: Iterator[Any], account: str) -> Iterator[tuple[StoredRow, byte
 
 
 def _check_head(connection: Connection, account: str, walked: Walk) -> None:
-    raw = driver(connection)
+    raw = statements(connection)
     head = raw.execute(
         "SELECT seq, hash, barrier_seq, barrier_hash FROM heads WHERE account = ?", (account,)
     ).fetchone()
@@ -198,17 +201,17 @@ def _check_head(connection: Connection, account: str, walked: Walk) -> None:
     seq, link, barrier_seq, barrier_hash = head
     if (seq, link) != (walked.seq, walked.head):
         raise _Bad(f"the chain ends at row {walked.seq}, but the head says {seq}: rows were cut or added", RESTORE, seq)
-    covered = raw.execute("SELECT hash FROM events WHERE seq = ?", (barrier_seq,)).fetchone()
+    covered = raw.execute(_LINK, (account, barrier_seq)).fetchone()
     if barrier_seq and (covered is None or covered[0] != barrier_hash):
         raise _Bad(f"row {barrier_seq}, which a barrier covered, is not the one that is there", RESTORE, barrier_seq)
 
 
 def _check_anchors(connection: Connection, reader: Reader) -> int:
-    if reader.path is None:
+    if reader.anchors is None:
         return 0
-    raw, counted = driver(connection), 0
-    for anchor in anchors.every(anchors.anchors_file(reader.path), reader.account):
-        row = raw.execute("SELECT hash FROM events WHERE seq = ?", (anchor.seq,)).fetchone()
+    raw, counted = statements(connection), 0
+    for anchor in anchors.every(reader.anchors, reader.account):
+        row = raw.execute(_LINK, (reader.account, anchor.seq)).fetchone()
         when = f"{anchor.at:%Y-%m-%d %H:%M:%S} UTC"
         if row is None:
             raise _Bad(f"row {anchor.seq}, anchored at {when}, is missing: the tail was cut off", RESTORE, anchor.seq)
@@ -231,10 +234,10 @@ def _check_tables(connection: Connection, account: str) -> None:
                 fold_afresh(connection, fresh, account)
                 for table in tables.SHADOWS:
                     # A journal that an older release began has books from the update on.
-                    _compare(table, driver(connection), driver(fresh), account, may_lack=table is tables.books)
+                    _compare(table, statements(connection), driver(fresh), account, may_lack=table is tables.books)
         finally:
             scratch.dispose()
-    wrong = marks.first_wrong(driver(connection), account)
+    wrong = marks.first_wrong(statements(connection), account)
     if wrong is not None:
         raise _Bad(f"table text_marks, row {account}/{wrong}: it does not cover the texts of its facts", REBUILD)
 
@@ -252,7 +255,7 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
         return loading.recall_order(target, cl_ord_id)
 
     state.recall = recall
-    for number, (fact, version, cycle_id) in enumerate(_facts(driver(source)), 1):
+    for number, (fact, version, cycle_id) in enumerate(_facts(source, account), 1):
         try:
             state.apply(fact)
         except ImpossibleFact as error:
@@ -269,8 +272,8 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
     return state
 
 
-def _facts(raw: sqlite3.Connection) -> Iterator[tuple[Recorded, int | None, str | None]]:
-    for seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, *_ in raw.execute(_ROWS, (0,)):
+def _facts(source: Connection, account: str) -> Iterator[tuple[Recorded, int | None, str | None]]:
+    for seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, *_ in _rows(source, account, 0):
         try:
             event = decode(kind, data, cycle_id, cl_ord_id, symbol)
         except DamagedError as error:
@@ -278,25 +281,23 @@ def _facts(raw: sqlite3.Connection) -> Iterator[tuple[Recorded, int | None, str 
         yield Recorded(seq=seq, at=from_instant(at), event=event), version, cycle_id
 
 
-def _compare(
-    table: Table, stored: sqlite3.Connection, fresh: sqlite3.Connection, account: str, *, may_lack: bool = False
-) -> None:
+def _compare(table: Table, stored: Statements, fresh: Statements, account: str, *, may_lack: bool = False) -> None:
     """Walk both tables in the order of their keys and stop at the first difference; rows may be lacking at will."""
     names = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key.columns]
     at = [names.index(key) for key in keys]
     # The names are our own, from the table's definition.
     sql = f"SELECT {', '.join(names)} FROM {table.name} WHERE account = ? ORDER BY {', '.join(keys)}"  # noqa: S608
-    with closing(stored.execute(sql, (account,))) as left, closing(fresh.execute(sql, (account,))) as right:
-        while True:
-            is_there, should_be = left.fetchone(), right.fetchone()
-            while may_lack and should_be is not None and (is_there is None or _key(should_be, at) < _key(is_there, at)):
-                should_be = right.fetchone()
-            if is_there == should_be:
-                if is_there is None:
-                    return
-                continue
-            raise _Bad(_difference(table.name, names, at, is_there, should_be), REBUILD)
+    left, right = stream(stored, sql, (account,)), stream(fresh, sql, (account,))
+    while True:
+        is_there, should_be = next(left, None), next(right, None)
+        while may_lack and should_be is not None and (is_there is None or _key(should_be, at) < _key(is_there, at)):
+            should_be = next(right, None)
+        if is_there == should_be:
+            if is_there is None:
+                return
+            continue
+        raise _Bad(_difference(table.name, names, at, is_there, should_be), REBUILD)
 
 
 def _difference(

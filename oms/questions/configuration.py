@@ -118,12 +118,18 @@ def database(desk: Desk) -> dict[str, Any]:
     from oms.places import places
 
     where = places(desk.loaded, dry_run=desk.dry_run)
-    found, problem = _examined(where.journal_url) if where.journal.exists() else ("none", "")
+    if where.file is None:
+        from oms.journal.postgres.administration import current  # its driver is an extra
+
+        place, needed, found, problem = current(where.journal_url)
+    else:
+        place, needed = str(where.file), SCHEMA_REVISION
+        found, problem = _examined(where.journal_url) if where.file.exists() else ("none", "")
     return {
         "schema": "oms.db-current/1",
-        "file": str(where.journal),
+        "file": place,
         "found": found,
-        "needed": SCHEMA_REVISION,
+        "needed": needed,
         "problem": problem,
     }
 
