@@ -8,16 +8,15 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
-from pathlib import Path
 
 from oms import __version__
+from oms.choice_wiring import chooser_of, read_symbols, universe_of
 from oms.config import Config, LoadedConfig, config_from_canonical
-from oms.engine.choosing import barred_symbols, choose, screened, wishes_of
+from oms.engine.choosing import holdings
 from oms.engine.driver import Driver, Ending, Settings
 from oms.engine.forecast import Forecast, Sight, forecast
 from oms.engine.freshness import too_stale
 from oms.engine.restored import Unproved
-from oms.engine.selection import SelectionRules
 from oms.engine.worker import Assignment, Worker
 from oms.errors import RefusedError, UsageError
 from oms.gateways.bar_store import BarStore, Kept
@@ -40,10 +39,9 @@ from oms.model.order import OrdType
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
 from oms.model.state import AccountState
-from oms.model.symbol import canonical_symbol
 from oms.places import Places, bars_file, places
-from oms.ports import BarSet, Broker, Clock, Market, Watcher
-from oms.resources import default_universe_text
+from oms.ports import BarSet, Broker, Clock, Follower, Market, Watcher
+from oms.standing_tasks import StandingTasks
 from oms.tiger_wiring import tiger_market_of, tiger_of
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -77,53 +75,6 @@ def rules_of(config: Config) -> Rules:
         max_quote_age=config.market.max_quote_age,
         no_buys_before_close=config.market.no_buys_before_close,
     )
-
-
-def selection_rules_of(config: Config) -> SelectionRules:
-    """What a configuration means to the screen."""
-    chosen = config.selection
-    return SelectionRules(
-        top=chosen.top, min_score=chosen.min_score, sell_below=chosen.sell_below, min_history=chosen.min_history
-    )
-
-
-def universe_of(loaded: LoadedConfig) -> tuple[str, ...]:
-    """The symbols of ``selection.universe``, or the 118 that ship where the default file is not there.
-
-    Raises:
-        UsageError: the file cannot be read, or a line of it is no symbol; each bad line is named.
-    """
-    path = loaded.resolve(loaded.config.selection.universe)
-    if loaded.origins.get("selection.universe", "default") == "default" and not path.exists():
-        return _symbols(default_universe_text(), path)
-    return _read_symbols(path, "selection.universe")
-
-
-def _read_symbols(path: Path, key: str) -> tuple[str, ...]:
-    """The symbols of the file that ``key`` names."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{key}: {path} is not there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{key}: {path} cannot be read: {error}") from error
-    return _symbols(text, path)
-
-
-def _symbols(text: str, path: Path) -> tuple[str, ...]:
-    symbols: list[str] = []
-    problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        word = line.partition("#")[0].strip()
-        try:
-            symbols += [canonical_symbol(word)] if word else []
-        except ValueError as error:
-            problems.append(f"{path}:{number}: {error}")
-    if problems:
-        raise UsageError("\n".join(problems))
-    if not symbols:
-        raise UsageError(f"{path}: no symbol in it; expected one a line")
-    return tuple(dict.fromkeys(symbols))
 
 
 def market_of(loaded: LoadedConfig) -> Market:
@@ -183,7 +134,7 @@ def _simulated_symbols(loaded: LoadedConfig) -> tuple[str, ...]:
     listed = (
         universe_of(loaded)
         if chosen == "universe"
-        else _read_symbols(loaded.resolve(chosen), "market.simulated.symbols")
+        else read_symbols(loaded.resolve(chosen), "market.simulated.symbols")
     )
     return (*listed, *loaded.config.broker.paper.positions)
 
@@ -246,13 +197,14 @@ def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast
         return None
     with closing(broker_of(loaded, market, clock, where, watching=True)) as broker:
         positions = {position.symbol: position for position in broker.positions()}
-        held = sorted(symbol for symbol, position in positions.items() if position.qty > 0)
         rules = rules_of(loaded.config)
         if signals is None:
-            found = screened(market, universe_of(loaded), held, selection_rules_of(loaded.config))
-            barred = barred_symbols(state, rules, clock.now())
-            previous = [screen.scores for screen in state.screens]
-            signals = wishes_of(found, held, barred, selection_rules_of(loaded.config), previous)
+            # Before the first run there is no journal that says what is held.
+            first = {symbol: position.qty for symbol, position in positions.items() if position.qty > 0}
+            held = holdings(state) if state.seq else first
+            chooser = chooser_of(loaded)
+            chosen = chooser.find(market, session.day, held)
+            signals = chooser.wishes(chosen, state, rules, clock.now(), held)
         sight = Sight(
             now=clock.now(),
             market_time=market.time(),
@@ -316,6 +268,7 @@ class Engine:
         say: Callable[[str], None] = lambda _: None,
         market: Market | None = None,
         quiet: Callable[[], None] = lambda: None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         config = loaded.config
         where = places(loaded, dry_run=dry_run)
@@ -346,6 +299,7 @@ class Engine:
             watcher=watcher,
             stopping=stopping,
         )
+        self._tasks = StandingTasks(loaded, self.driver, loop=loop, signals=signals, followers=followers, say=say)
         self._worker = Worker(
             self.driver,
             Assignment(
@@ -357,11 +311,13 @@ class Engine:
                 interval=config.worker.interval,
                 open_new=open_new,
             ),
-            wishes=_wishes(loaded, signals),
+            wishes=self._tasks.wishes,
             new_cycle_id=new_cycle_id,
             rules_under=self._rules_under,
             unproved=self._unproved(),
             quiet=quiet,
+            register=self._tasks.register,
+            tend=self._tasks.tend,
         )
 
     def _refuse_unfinished(self, loaded: LoadedConfig) -> None:
@@ -409,14 +365,7 @@ class Engine:
         try:
             self.journal.close()
         finally:
+            self._tasks.close()
             self._hands.close()
             self.inbox.close()
             self.broker.close()
-
-
-def _wishes(loaded: LoadedConfig, signals: Callable[[], Signals] | None) -> Callable[[Driver], Signals]:
-    """Where the wishes of a cycle come from: what the caller hands over, else the screen."""
-    if signals is not None:
-        return lambda _: signals()
-    universe, rules = universe_of(loaded), selection_rules_of(loaded.config)
-    return lambda driver: choose(driver, universe, rules, loaded.hash)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.event import Event
 from oms.model.order import BrokerOrder, OrderRequest
+from oms.model.signal import Signal
 from oms.model.state import AccountState
 from oms.model.task import TaskHealth
 
@@ -123,6 +124,36 @@ class BarSet:
     """Symbol to the reason why it has no usable bars: missing, stale, or not believable."""
     is_live: bool = False
     """Whether asking later may bring what is missing now; a replayed day has said all it knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySight:
+    """What a user's own strategy may look at when it chooses."""
+
+    day: date
+    """The trading day it chooses for; no bar is of this day or later."""
+    universe: tuple[str, ...]
+    """The symbols of ``selection.universe``, in its order."""
+    bars: BarSet
+    """Daily bars of the universe and of what is held, and why a symbol has none."""
+    held: Mapping[str, Decimal]
+    """Shares that the journal says are held."""
+
+
+class Strategy(Protocol):
+    """A user's own choice: a plain function, run in a thread of its own at each selection.
+
+    It must not trade, wait or remember. Blacklist, caps, funds and every other rule are the engine's, and are met by its
+    wishes as by any other.
+    """
+
+    def __call__(self, sight: StrategySight, /) -> Iterable[Signal]:
+        """The wishes of the next cycle: sells first in their order, buys in the order of their scores.
+
+        Raises:
+            Exception: nothing is chosen; the error's text is shown as why.
+        """
+        ...
 
 
 class Market(Protocol):

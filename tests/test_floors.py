@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 GROUND = {"oms", "errors", "crashpoints"}
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
-BELOW_ROOF = STAIR | {"app", "operator_desk", "tiger_wiring"}
+BELOW_ROOF = STAIR | {"app", "choice_wiring", "operator_desk", "standing_tasks", "tiger_wiring"}
 
 # Who may import whom, besides itself. A new room fails the test until it is given its floor here.
 MAY_IMPORT = {
@@ -32,8 +32,12 @@ MAY_IMPORT = {
     "configuration": GROUND | {"model", "resources", "inputfile"},
     "config": GROUND | {"model", "resources", "inputfile", "configuration"},
     "places": GROUND | {"config"},
-    "app": STAIR | {"tiger_wiring"},
+    "app": STAIR | {"choice_wiring", "standing_tasks", "tiger_wiring"},
     "tiger_wiring": STAIR,
+    "choice_wiring": STAIR,
+    "standing_tasks": STAIR | {"choice_wiring"},
+    "service": SOCKETS | {"config", "places"},
+    "examples": SOCKETS,
     "operator_desk": STAIR,
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,

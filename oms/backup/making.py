@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms import __version__, crashpoints
-from oms.app import universe_of
 from oms.backup import encryption
 from oms.backup.archive import file_member, write_archive
 from oms.backup.files import create, make_folder, storing, sweep, sync_folder, unfinished
@@ -33,6 +32,7 @@ from oms.backup.manifest import (
     member,
 )
 from oms.backup.secrecy import known_secrets, refuse_secrets
+from oms.choice_wiring import universe_of
 from oms.config import MOST_BYTES, LoadedConfig
 from oms.engine.standing import standing_text
 from oms.errors import OmsError, UsageError

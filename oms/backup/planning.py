@@ -11,11 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from oms import app, crashpoints
+from oms import crashpoints
 from oms.backup.archive import Contents, read_archive
 from oms.backup.files import make_folder, scratch, unfinished, write_new
 from oms.backup.manifest import CONFIG, STATE, UNIVERSE, Manifest
 from oms.backup.soundness import check_contents
+from oms.choice_wiring import universe_of
 from oms.config import LoadedConfig, load_config
 from oms.configuration.loosening import Change, changes
 from oms.engine.standing import restored_orders, sentences, standing_text
@@ -298,6 +299,6 @@ def _symbols(text: str) -> list[str]:
 
 def _universe_here(plan: Plan) -> list[str]:
     try:
-        return list(app.universe_of(plan.present)) if plan.present is not None else []
+        return list(universe_of(plan.present)) if plan.present is not None else []
     except UsageError:
         return []

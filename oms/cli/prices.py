@@ -33,8 +33,9 @@ def fetch(*, json_: bool, symbols: str | None) -> int:
     """
     loaded = options.configuration()
     from oms import app
+    from oms.choice_wiring import universe_of
 
-    wanted = _asked(symbols) or app.universe_of(loaded)
+    wanted = _asked(symbols) or universe_of(loaded)
     bar = _Bar()
     try:
         found, too_stale = app.fetch_history(loaded, wanted, bar.move, DEADLINE_S)

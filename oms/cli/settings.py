@@ -23,7 +23,7 @@ def config() -> None:
 @options.common
 @options.as_json
 def check(*, json_: bool) -> None:
-    """Check the configuration and its universe; every problem is named with its place."""
+    """Check the configuration, its universe and its strategy; every problem is named with its place."""
     show(configuration.check(options.configuration()), _checked, json_=json_)
 
 

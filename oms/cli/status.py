@@ -66,7 +66,22 @@ def lines(answer: Answer) -> Iterator[str]:
         yield f"{count(answer['quarantined'], 'order')} in quarantine: a person must look, `order list --unresolved`"
     for each in ailing(answer):
         yield f"not healthy: {each}"
+    yield from _tasks(answer)
     yield f"journal {answer['journal']['seq']:,} entries, head {answer['journal']['head'][:12]}…"
+
+
+def _tasks(answer: Answer) -> Iterator[str]:
+    """How each supervised task goes, while an engine is there to do them."""
+    if not answer["running"]:
+        return
+    for task in answer["tasks"]:
+        due = "" if task["next_run"] is None else f", next {_moment_or_now(task['next_run'])}"
+        yield f"{task['name']:<15} {task['text']}{due}"
+
+
+def _moment_or_now(instant: str) -> str:
+    left = datetime.fromisoformat(instant) - datetime.now(UTC)
+    return f"in {span(left)}" if left.total_seconds() > 0 else "now"
 
 
 def _mode(answer: Answer) -> str:

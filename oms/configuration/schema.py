@@ -219,6 +219,11 @@ class SelectionConfig(Section):
         le=_seconds(7 * 86_400),
         description="time from one selection to the next",
     )
+    strategy: Word | None = Field(
+        default=None,
+        max_length=200,
+        description="your own strategy, module:function or an entry point's name; null takes the built-in screen",
+    )
     top: Integer = Field(default=10, ge=1, le=100, description="at most so many symbols are bought in one cycle")
     min_score: Number = Field(default=Decimal(60), ge=0, le=100, description="lowest score that is bought, of 100")
     sell_below: Number = Field(
@@ -361,6 +366,12 @@ class WorkerConfig(Section):
         ge=_seconds(1),
         le=_seconds(600),
         description="how long the account stays ours without a renewal",
+    )
+    reconciliation: Duration = Field(
+        default=_seconds(60),
+        ge=_seconds(1),
+        le=_seconds(86_400),
+        description="time between two comparisons of the broker with the journal, between cycles",
     )
 
 

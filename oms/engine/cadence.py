@@ -11,12 +11,16 @@ GLANCE_S = 0.2
 
 
 class Cadence:
-    """A drift-free beat: cycles are due at the start plus whole intervals, however long each of them took."""
+    """A drift-free beat: cycles are due at the start plus whole intervals, however long each of them took.
+
+    It beats on the clock that cannot jump and counts suspension: a wall clock that is set changes no beat, and of the beats
+    that a machine slept through one is made up for.
+    """
 
     def __init__(self, driver: Driver, interval: timedelta) -> None:
         self._driver = driver
-        self._interval = interval
-        self._started = driver.clock.now()
+        self._interval = interval.total_seconds()
+        self._started = driver.clock.elapsed()
 
     def wait_for_the_next(self) -> int | None:
         """Wait for the next beat; the exit code of a signal that came meanwhile, else None.
@@ -26,26 +30,30 @@ class Cadence:
         """
         if self._driver.market.skips_nights:
             return self._driver.stop_signal()
-        return self._wait_until(self._next_beat(), "the next cycle is due")
+        return self._wait_for(self._to_the_next(), "the next cycle is due")
 
     def wait_after_trouble(self, why: str) -> int | None:
         """Wait a beat before trying again what has just failed."""
-        beat = self._interval if not self._driver.market.skips_nights else self._driver.rules.poll
-        return self._wait_until(self._driver.clock.now() + beat, why)
+        return self._wait_for(self._pause(), why)
 
-    def _next_beat(self) -> datetime:
-        passed = (self._driver.clock.now() - self._started) // self._interval
-        if passed < 0:  # the clock was set back: the beat begins anew
-            self._started, passed = self._driver.clock.now(), 0
-        return self._started + (passed + 1) * self._interval
+    def next_beat(self, *, troubled: bool = False) -> datetime | None:
+        """When the next cycle is due by the wall clock; None where it is due at once."""
+        if self._driver.market.skips_nights and not troubled:
+            return None
+        return self._driver.clock.now() + timedelta(seconds=self._pause() if troubled else self._to_the_next())
 
-    def _wait_until(self, until: datetime, why: str) -> int | None:
-        longest = (until - self._driver.clock.now()).total_seconds()
-        began = self._driver.clock.elapsed()
+    def _pause(self) -> float:
+        return self._driver.rules.poll.total_seconds() if self._driver.market.skips_nights else self._interval
+
+    def _to_the_next(self) -> float:
+        passed = (self._driver.clock.elapsed() - self._started) // self._interval
+        return self._started + (passed + 1) * self._interval - self._driver.clock.elapsed()
+
+    def _wait_for(self, seconds: float, why: str) -> int | None:
+        until = self._driver.clock.elapsed() + seconds
         while True:
             signal = self._driver.stop_signal()
-            # By the clock that cannot jump: a wall clock that is set back does not make the wait longer.
-            left = longest - (self._driver.clock.elapsed() - began)
+            left = until - self._driver.clock.elapsed()
             if signal is not None or left <= 0:
                 return signal
             self._driver.pass_time(min(max(left, 0.001), GLANCE_S), why)

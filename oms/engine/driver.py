@@ -30,6 +30,7 @@ from oms.engine.orders import (
     Stop,
     Wait,
 )
+from oms.engine.reads import FETCH_LIMIT_S, READ_LIMIT_S, Reads
 from oms.engine.refusals import refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
@@ -53,14 +54,12 @@ from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, Or
 
 T = TypeVar("T")
 
-READ_LIMIT_S = 60.0
-"""After so many seconds without an answer a read has failed."""
-FETCH_LIMIT_S = 120.0
-"""The same for a read of many symbols' history; a source that knows a shorter deadline keeps to its own."""
 LOOK_BACK = timedelta(minutes=10)
 """Orders are asked for from so long before the oldest one of interest: clocks differ."""
 LOOK_BACK_FOREIGN = timedelta(days=8)
 """While a foreign order was last seen open, a whole look goes so far back: over a week with holidays."""
+MOST_TOLD = 1000
+"""Things that a person was told and is not told again by the same process."""
 STEPS_WITHOUT_TIME = 10_000
 """Decisions in a row that neither wait nor call outside; more is a bug, and stops."""
 
@@ -111,6 +110,9 @@ class Driver:
         self._mailbox = mailbox
         self._watcher = watcher or Unwatched()
         self._stopping = stopping
+        self.tend: Callable[[], None] = lambda: None
+        """Called at every step and every glance of a wait, for work beside the trading; it must not wait."""
+        self._reads = Reads(hands, clock, journal, whom=broker.name, lease_s=settings.lease_s, stopping=stopping)
         self._last_now: datetime | None = None
         self._older = OlderOrders()
         self._raised: set[tuple[str, str | None, str | None, str]] = set()
@@ -172,6 +174,7 @@ class Driver:
             if signal is not None:
                 return Ending(exit_code=signal, why="stopped; the next run goes on where this one ended")
             self.operators()
+            self.tend()
             self.journal.renew()
             self._look_at_the_clock()
             decision = decide(self.state, self.seen, self.rules)
@@ -227,6 +230,8 @@ class Driver:
         key = (event.rule, event.cl_ord_id, event.symbol, event.text)
         if key in self._raised:
             return False
+        if len(self._raised) >= MOST_TOLD:  # an engine that runs for months does not remember for ever
+            self._raised.clear()
         self._raised.add(key)
         return True
 
@@ -238,6 +243,12 @@ class Driver:
             self.append(events)
             crashpoints.point("inbox.after_journal")
             self._mailbox.taken(message.inbox_id, answer)
+
+    def book(self, read: OrdersRead) -> None:
+        """Between two cycles: journal what a reading of the broker's orders adds, as a cycle's own readings are."""
+        self._saw_orders(read, self.seen.troubled_since)
+        self._look_at_the_clock()
+        self._journal_decided(decide(self.state, self.seen, self.rules).events)
 
     def prove(self, unproved: Unproved) -> None:
         """After a restore, before anything is sent: journal what the broker did that the journal cannot know.
@@ -313,6 +324,7 @@ class Driver:
     def pass_time(self, seconds: float, why: str) -> None:
         """Sleep a moment between two cycles, still hearing operators and holding the lease."""
         self.operators()
+        self.tend()
         self.journal.renew()
         self._watcher.waiting(self.state, why)
         self.clock.sleep(seconds)
@@ -331,14 +343,7 @@ class Driver:
 
     def _await(self, handles: Sequence[Handle[Any]], limit_s: float = READ_LIMIT_S) -> None:
         """Wait until all reads are done; the first one that failed raises."""
-        began = self.clock.elapsed()
-        while not all(handle.done() for handle in handles):
-            if self.clock.elapsed() - began > limit_s:
-                raise BrokerUnavailable(f"{self.broker.name} did not answer a read in {limit_s:.0f} s")
-            self._hands.wait([handle for handle in handles if not handle.done()], self.settings.lease_s / 3)
-            self.journal.renew()
-        for handle in handles:
-            handle.result()
+        self._reads.wait(handles, limit_s)
         self._out_of_trouble()
 
     def _reserve(self, command: Reserve) -> None:

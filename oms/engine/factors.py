@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
+from oms.model.score import NAMES, WEIGHTS
 from oms.ports import Bar
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 YEAR, SLOW, QUARTER, FAST, MONTH, RECENT = 252, 200, 63, 50, 21, 20
 """Look-backs in bars."""
-WEIGHTS = {"momentum": 35, "trend": 25, "nearness": 15, "calm": 15, "support": 10}
-"""Percent of the score; together 100."""
 
 _PLACES = 10  # of a factor: further digits are noise of the arithmetic, and noise must not break a tie
 _TENTH = Decimal("0.1")
@@ -46,6 +45,16 @@ class Factors:
     support: float
     over_average: float
     """Close / its slow average; it has no weight and decides whether a share may be bought or must be sold."""
+
+    @property
+    def exact(self) -> tuple[Decimal, ...]:
+        """All of them in the order of ``NAMES``, as the journal keeps them: equal here means equal there."""
+        return tuple(_plain(getattr(self, name)) for name in NAMES)
+
+
+def _plain(value: float) -> Decimal:
+    text = f"{value:.{_PLACES}f}".rstrip("0").rstrip(".")
+    return Decimal("0" if text == "-0" else text)
 
 
 class PriceTable:

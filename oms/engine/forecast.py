@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from oms.engine.orders import Seen
 from oms.engine.refusals import bar
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.detail import Intent, RevalidationInputs, Validated
-from oms.model.liquidity import budget, committed_to, cost_ceiling, reserved_for, revalidate, spendable
+from oms.model.liquidity import NotFinite, budget, committed_to, cost_ceiling, reserved_for, revalidate, spendable
 from oms.model.order import ZERO
 from oms.model.plan import Market, Plan, make_plan
 from oms.model.rules import Rules
@@ -59,6 +60,24 @@ def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) 
         expected=inputs.spendable,
         budget=budget(inputs, rules),
     )
+
+
+def may_buy(state: AccountState, signals: Signals, seen: Seen, rules: Rules) -> bool:
+    """Whether any buy of these signals would pass revalidation as things stand, without the proceeds of any sell."""
+    assert seen.session is not None
+    assert seen.funds is not None
+    sight = Sight(
+        now=seen.now,
+        market_time=seen.market_time,
+        session=seen.session,
+        funds=seen.funds,
+        positions=dict(seen.positions or {}),
+        quotes=dict(seen.quotes),
+    )
+    try:
+        return any(validated.quantity for _, validated in forecast(state, signals, sight, rules).buys)
+    except NotFinite:
+        return True  # whoever opens the cycle says what is wrong with the figures
 
 
 def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> RevalidationInputs:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from oms.engine.driver import Driver
 from oms.errors import TryAgainError
 from oms.model.account import Funds
 from oms.model.event import AccountOpened, CycleOpened, Event, OrderBlocked, OrderPlanned
 from oms.model.liquidity import NotFinite, spendable
+from oms.model.order import Side
 from oms.model.plan import Market, Plan, make_plan
-from oms.model.signal import Signals
+from oms.model.signal import Signal, Signals
+from oms.model.state import AccountState
 
 
 def open_account(driver: Driver, *, mode: str) -> None:
@@ -53,9 +56,26 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     assert seen.positions is not None
     market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes)
     plan = make_plan(
-        signals, market, driver.state.orders, driver.rules, account=driver.state.account, cycle_id=cycle_id
+        _ours_only(signals, driver.state, market),
+        market,
+        driver.state.orders,
+        driver.rules,
+        account=driver.state.account,
+        cycle_id=cycle_id,
     )
     return plan, seen.funds
+
+
+def _ours_only(signals: Signals, state: AccountState, market: Market) -> Signals:
+    """Where a wish is to sell all that is held, shares beyond those of the journal stay: a person's hand put them there."""
+
+    def ours(signal: Signal) -> Signal:
+        mine, there = state.holdings.get(signal.symbol), market.positions.get(signal.symbol)
+        if signal.side is Side.BUY or signal.quantity is not None or mine is None or there is None:
+            return signal
+        return replace(signal, quantity=int(mine.qty)) if 1 <= mine.qty < there.qty else signal
+
+    return replace(signals, signals=tuple(ours(signal) for signal in signals.signals))
 
 
 def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, config_hash: str, version: str) -> None:

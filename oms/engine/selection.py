@@ -23,7 +23,7 @@ SELL_LINE = Decimal("0.98")
 INELIGIBLE = ("price", "turnover")
 """Filters that speak of the share itself and not of its data."""
 INELIGIBLE_RUNS = 3
-"""Screens in a row that must find a share ineligible before it is sold."""
+"""Screens of different days, in a row, that must find a share ineligible before it is sold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,14 @@ def screen(bars: BarSet, universe: Iterable[str], rules: SelectionRules) -> Scre
     points, lookbacks = weighted_ranks(factors), table.lookbacks()
     ranked = sorted(points, key=lambda symbol: (-points[symbol], symbol))
     scores = [
-        Score(symbol=symbol, score=points[symbol], rank=rank, lookback=lookbacks[symbol], close=closes[symbol])
+        Score(
+            symbol=symbol,
+            score=points[symbol],
+            rank=rank,
+            lookback=lookbacks[symbol],
+            close=closes[symbol],
+            factors=factors[symbol].exact,
+        )
         for rank, symbol in enumerate(ranked, 1)
     ]
     scores += [
@@ -87,9 +94,10 @@ def signals(
 ) -> Signals:
     """Wishes from a screen: what is held and should go, worst first, then the best to buy.
 
-    ``previous`` are the scores of the screens before this one, newest first: a holding is sold for its price or turnover
-    only when three screens in a row found it ineligible. A symbol whose data is missing, stale or not believed is never
-    sold. Quantities are None: all that is held, and as much as the caps allow.
+    ``previous`` are the scores of earlier days' screens, newest first: a holding is sold for its price, for its turnover,
+    or because the universe no longer names it, only when the screens of three days in a row found it ineligible. A symbol
+    whose data is missing, stale or not believed is never sold for that. Quantities are None: all that is held, and as
+    much as the caps allow.
     """
     scores = {score.symbol: score for score in found.scores}
     sold = sorted(
@@ -108,16 +116,15 @@ def signals(
 def _should_go(
     symbol: str, score: Score | None, found: Screen, rules: SelectionRules, previous: Sequence[Sequence[Score]]
 ) -> bool:
-    if score is None:
-        return True  # it left the universe
-    if score.score is None:
+    if score is None or score.score is None:
         before = [next((old for old in run if old.symbol == symbol), None) for run in previous[: INELIGIBLE_RUNS - 1]]
         return len(before) == INELIGIBLE_RUNS - 1 and all(_is_ineligible(run) for run in (score, *before))
     return score.score < rules.sell_below or found.factors[symbol].over_average < SELL_LINE
 
 
 def _is_ineligible(score: Score | None) -> bool:
-    return score is not None and (score.excluded_by or "").startswith(INELIGIBLE)
+    """Kept out for what the share is, and not for what is known of it; None: the universe does not name it."""
+    return score is None or (score.excluded_by or "").startswith(INELIGIBLE)
 
 
 def _worth_buying(score: Score, found: Screen, rules: SelectionRules) -> bool:

@@ -1,4 +1,4 @@
-"""Cadence: finish what is open, then select, plan and trade; once, or day after day to the end of the data."""
+"""The worker: finish what is open, then select, plan and trade; once, or beat after beat until it is stopped."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ from datetime import date, timedelta
 
 from oms.engine.cadence import Cadence
 from oms.engine.driver import Driver, Ending
+from oms.engine.forecast import may_buy
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.engine.refusals import unarmed
+from oms.engine.register import Register
 from oms.engine.restored import Unproved
-from oms.errors import EXIT_DONE, BrokerUnavailable, MarketStale, RefusedError, TryAgainError
+from oms.engine.selecting import NotYetSelected
+from oms.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    BrokerUnavailable,
+    FenceLostError,
+    MarketStale,
+    OmsError,
+    RefusedError,
+    StorageError,
+    TryAgainError,
+)
 from oms.model.event import AttentionRaised
+from oms.model.plan import Plan
 from oms.model.rules import Rules
 from oms.model.signal import Signals
+from oms.model.task import TRADING
+
+NO_FAILURE = (EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED)
+"""Exit codes after which nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +65,11 @@ class Worker:
         rules_under: Callable[[str], Rules | None] = lambda _: None,
         unproved: Unproved | None = None,
         quiet: Callable[[], None] = lambda: None,
+        register: Register | None = None,
+        tend: Callable[[], None] | None = None,
     ) -> None:
+        self._register = register or Register(driver.clock)
+        driver.tend = tend or self._register.write
         self._driver = driver
         self._assignment = assignment
         self._wishes = wishes
@@ -68,6 +91,25 @@ class Worker:
             StorageError, FenceLostError: end the process; the next start decides from disk.
             BrokerUnavailable: account or prices could not be read for a new cycle.
         """
+        try:
+            ending = self._run()
+        except (StorageError, FenceLostError):
+            raise  # the journal can take in nothing more, this neither
+        except OmsError as error:
+            signal = self._driver.stop_signal()
+            if signal is None or not isinstance(error, BrokerUnavailable):
+                self._register.went_wrong(TRADING, str(error))
+                self._register.ended()
+                raise
+            ending = Ending(exit_code=signal, why=f"stopped: {error}")
+        if ending.exit_code in NO_FAILURE:
+            self._register.waits(TRADING, ending.why or self._register.task(TRADING).text, None)
+        else:
+            self._register.went_wrong(TRADING, ending.why)
+        self._register.ended()
+        return ending
+
+    def _run(self) -> Ending:
         ending = self._resume()
         while ending.exit_code == EXIT_DONE and self._assignment.open_new:
             going_on = self._cycle()
@@ -111,14 +153,20 @@ class Worker:
 
     def _cycle(self) -> Ending | None:
         """One new cycle from its signals to DONE; None where the next may follow."""
+        self._register.began(TRADING)
         try:
-            return self._new_cycle()
+            ending = self._new_cycle()
+        except NotYetSelected as waiting:
+            self._register.waits(TRADING, str(waiting), self._cadence.next_beat())
+            return None
         except (BrokerUnavailable, MarketStale) as error:
             # Before its cycle is open nothing is lost: an engine that stays up tries again, one that runs once says so.
-            if not self._assignment.loop:
+            if not self._assignment.loop or self._driver.stop_signal() is not None:
                 raise
+            self._register.went_wrong(TRADING, str(error), self._cadence.next_beat(troubled=True))
             signal = self._cadence.wait_after_trouble(str(error))
             return None if signal is None else Ending(exit_code=signal, why="stopped between two cycles")
+        return ending
 
     def _new_cycle(self) -> Ending | None:
         driver = self._driver
@@ -137,9 +185,10 @@ class Worker:
         signals = self._wishes(driver)
         cycle_id = self._new_cycle_id()
         plan, funds = look_and_plan(driver, signals, cycle_id)
-        if plan.is_empty and self._assignment.loop:
+        if self._assignment.loop and (idle := self._idle(plan, signals)):
             assert driver.seen.session is not None
             self._skipped = driver.seen.session.day
+            self._went_well(idle)
             return None
         driver.journal.keep_config(self._assignment.config_hash, self._assignment.canonical)
         open_cycle(
@@ -152,7 +201,25 @@ class Worker:
         )
         ending = driver.run()
         self.cycles += driver.state.open_cycle is None
-        return None if ending.exit_code == EXIT_DONE else ending
+        if ending.exit_code != EXIT_DONE:
+            return ending
+        cycle = driver.state.cycle
+        outcome = cycle.outcome.value if cycle is not None and cycle.outcome is not None else "ended"
+        self._went_well(f"{cycle_id} {outcome.replace('_', ' ')}")
+        return None
+
+    def _idle(self, plan: Plan, signals: Signals) -> str:
+        """Why an engine that stays up opens no cycle for this plan; empty where it opens one."""
+        if plan.is_empty:
+            return "nothing to sell and nothing to buy"
+        live = not self._driver.market.skips_nights
+        if live and not plan.sells and not may_buy(self._driver.state, signals, self._driver.seen, self._driver.rules):
+            # Else each beat would journal a cycle of buys that its own rules drop.
+            return f"{len(plan.buys)} buys are wished for, and no rule lets one through now; `plan` says why"
+        return ""
+
+    def _went_well(self, text: str) -> None:
+        self._register.went_well(TRADING, text, self._cadence.next_beat() if self._assignment.loop else None)
 
     def _is_open(self) -> bool:
         session = self._driver.seen.session
@@ -162,12 +229,14 @@ class Worker:
         """Outside the exchange's hours no cycle begins: an engine that stays up goes on waiting."""
         if self._assignment.loop and self._driver.market.skips_nights:
             # Days that are only played do not open by waiting for the clock, so the beat alone would not wait at all.
+            self._register.waits(TRADING, "the market is closed", self._cadence.next_beat(troubled=True))
             signal = self._cadence.wait_after_trouble("the market is closed")
             return None if signal is None else Ending(exit_code=signal, why="stopped between two cycles")
-        if self._assignment.loop:
-            return None
         session = self._driver.seen.session
         opens = f"{session.opens:%Y-%m-%d %H:%M} UTC" if session is not None else "not known"
+        if self._assignment.loop:
+            self._register.went_well(TRADING, f"the market is closed, next session {opens}", self._cadence.next_beat())
+            return None
         return Ending(
             exit_code=TryAgainError.exit_code, why=f"the market is closed (next session {opens}); no cycle was opened"
         )

@@ -6,7 +6,7 @@ Each answer is a plain dict, ready for JSON, in the shape that the public surfac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,12 +29,14 @@ from oms.journal.lease import is_held
 from oms.journal.loading import last_of_kind, read_head
 from oms.journal.projection import HOLDINGS, ORDERS
 from oms.journal.reader import Reader, open_reader, reader_over
+from oms.journal.task_rows import read_tasks
 from oms.journal.waiting import Now, waiting_for
 from oms.model.account import Funds
 from oms.model.event import BuysRevalidated, CycleOpened, FundsObserved, Halted, Recorded, Selected
 from oms.model.liquidity import reserved_for
 from oms.model.order import ZERO, Order
 from oms.model.state import Holding
+from oms.model.task import NOTIFICATION, RECONCILIATION, SELECTION, TRADING, TaskHealth
 
 __all__ = [
     "EventFilter",
@@ -62,8 +64,8 @@ __all__ = [
 FEE_ALLOWANCE = Decimal("0.001")
 """Fees set aside for an unclosed buy where the caller names no other."""
 
-SELECTION_OVERDUE_S = 2 * 3600
-"""Age of the last screen from which the selection counts as stuck, while an engine runs."""
+OVERDUE = timedelta(seconds=90)
+"""A task that was due so long ago, and has not begun, does not run as it should while an engine holds the account."""
 
 
 def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
@@ -77,7 +79,7 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
         halted = None if account is None else _halted(connection, reader.account, account)
         unclosed = unclosed_orders(connection, reader.account)
         reading = _newest_reading(connection, reader.account)
-        selected = last_of_kind(connection, reader.account, Selected.kind)
+        tasks = read_tasks(connection, reader.account)
         frozen = connection.execute(
             select(tables.frozen.c.symbol, tables.frozen.c.reason).where(tables.frozen.c.account == reader.account)
         ).all()
@@ -103,7 +105,7 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
         "quarantined": sum(order.quarantined for order in unclosed),
         "frozen": [{"symbol": symbol, "reason": reason} for symbol, reason in frozen],
         "heartbeat": None if holder is None else instant(holder["renewed_at"]),
-        "tasks": _tasks(seen, None if holder is None else holder["renewed_at"], selected, now),
+        "tasks": [task_of(task, now, running=running) for task in _standing(tasks)],
         "journal": {"seq": head.seq, "head": head.hash.hex()},
     }
 
@@ -284,28 +286,25 @@ def _prices(
     return prices, scores, as_of
 
 
-def _tasks(seen: Now, renewed_at: datetime | None, selected: Recorded | None, now: datetime) -> list[Answer]:
-    """The engine's standing work, each with whether it goes well."""
-    screened_at = None if selected is None else selected.at
-    overdue = screened_at is not None and (now - screened_at).total_seconds() > SELECTION_OVERDUE_S
-    parked = sum(order.quarantined for order in seen.unclosed)
-    return [
-        {
-            "name": "engine",
-            "healthy": seen.running or renewed_at is None,
-            "at": instant(renewed_at),
-            "text": "running" if seen.running else "not running",
-        },
-        {
-            "name": "selection",
-            "healthy": not (seen.running and overdue),
-            "at": instant(screened_at),
-            "text": "no screen yet" if screened_at is None else "overdue" if overdue else "fresh",
-        },
-        {
-            "name": "orders",
-            "healthy": not parked,
-            "at": None,
-            "text": f"{parked} in quarantine" if parked else "none in quarantine",
-        },
-    ]
+def _standing(noted: Sequence[TaskHealth]) -> list[TaskHealth]:
+    """The four supervised tasks, and whatever else an engine told of."""
+    found = {task.name: task for task in noted}
+    standing = [found.pop(name, TaskHealth(name=name)) for name in (TRADING, SELECTION, RECONCILIATION, NOTIFICATION)]
+    return [*standing, *found.values()]
+
+
+def task_of(task: TaskHealth, now: datetime, *, running: bool) -> Answer:
+    """One supervised task; while an engine runs, one that is long due and has not begun is not healthy."""
+    overdue = running and task.next_run is not None and now - task.next_run > OVERDUE
+    return {
+        "name": task.name,
+        "healthy": task.healthy and not overdue,
+        "text": f"overdue since {task.next_run:%Y-%m-%d %H:%M:%S} UTC: {task.text}" if overdue else task.text,
+        "at": instant(task.last_run),
+        "last_run": instant(task.last_run),
+        "next_run": instant(task.next_run) if running else None,
+        "last_error": task.last_error or None,
+        "last_error_at": instant(task.last_error_at),
+        "runs": task.runs,
+        "failures": task.failures,
+    }

@@ -52,7 +52,8 @@ def status_at(desk: Desk, at: datetime) -> dict[str, Any]:
 def ailing(answer: Answer) -> list[str]:
     """What of a status is not healthy; that no process runs is no illness."""
     found = [f"{task['name']}: {task['text']}" for task in answer["tasks"] if not task["healthy"]]
-    return [each for each in found if not each.startswith("engine:")]
+    parked = answer["quarantined"]
+    return [*found, f"orders: {parked} in quarantine"] if parked else found
 
 
 def funds(desk: Desk, at: datetime | None = None) -> dict[str, Any]:

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def check(loaded: LoadedConfig) -> dict[str, Any]:
-    """That the configuration and its universe are sound.
+    """That the configuration, its universe and its strategy are sound.
 
     Raises:
         UsageError: they are not; every problem is named.
     """
-    from oms import app
+    from oms.choice_wiring import strategy_of, universe_of
 
-    universe = app.universe_of(loaded)
+    universe = universe_of(loaded)
+    strategy_of(loaded)
     return {
         "schema": "oms.config-check/1",
         "ok": True,

@@ -15,9 +15,10 @@ def kept(loaded: LoadedConfig) -> dict[str, Any]:
         StorageError: the store cannot be used.
     """
     from oms import app
+    from oms.choice_wiring import universe_of
 
     as_of, found = app.kept_history(loaded)
-    universe = app.universe_of(loaded)
+    universe = universe_of(loaded)
     rows: list[dict[str, Any]] = [
         {
             "symbol": each.symbol,

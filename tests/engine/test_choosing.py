@@ -48,5 +48,11 @@ def test_a_listing_bars_for_as_long_as_it_says() -> None:
         SymbolFrozen(symbol="CCC", reason=""),
     )
     rules = Rules(blacklist=frozenset({"DDD"}))
-    assert barred_symbols(story.state, rules, until - timedelta(microseconds=1)) == {"AAA", "BBB", "CCC", "DDD"}
-    assert barred_symbols(story.state, rules, until) == {"BBB", "CCC", "DDD"}
+    barred = barred_symbols(story.state, rules, until - timedelta(microseconds=1))
+    assert barred == {
+        "AAA": "blacklist: no reason given (by ann)",
+        "BBB": "blacklist: no reason given (by ann)",
+        "CCC": "frozen: ",
+        "DDD": "blacklist: risk.blacklist of the configuration",
+    }
+    assert set(barred_symbols(story.state, rules, until)) == {"BBB", "CCC", "DDD"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oms.engine.choosing import choose
+from oms.engine.choosing import Chooser, choose
 from oms.engine.freshness import too_stale
 from oms.engine.selection import SelectionRules
 from oms.errors import MarketStale
@@ -77,9 +77,9 @@ def test_a_stale_market_opens_no_cycle_and_is_journaled(tmp_path: Path, monkeypa
     driver.enter_session(None)
     monkeypatch.setattr(house.market, "bars", lambda _symbols: bars(7))
     with pytest.raises(MarketStale, match="7 of 10 symbols") as raised:
-        choose(driver, UNIVERSE, RULES, "c0")
+        choose(driver, Chooser(UNIVERSE, RULES, "c0"))
     assert house.journal.events == [AttentionRaised(rule="market_stale", text=str(raised.value))]
     assert raised.value.exit_code == 75
     monkeypatch.setattr(house.market, "bars", lambda _symbols: bars(8))
-    choose(driver, UNIVERSE, RULES, "c0")
+    choose(driver, Chooser(UNIVERSE, RULES, "c0"))
     assert isinstance(house.journal.events[-1], Selected)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oms.engine.factors import WEIGHTS
 from oms.engine.selection import Screen, SelectionRules, screen, signals
 from oms.gateways.replay import ReplayMarket
 from oms.model.detail import Score
 from oms.model.order import Side
+from oms.model.score import WEIGHTS
 from oms.ports import Bar, BarSet
 
 RULES = SelectionRules(top=3, min_score=Decimal(60), sell_below=Decimal(50), min_history=100)
@@ -229,8 +229,14 @@ def test_close_under_the_average() -> None:
 
 
 def test_symbol_that_left_the_universe() -> None:
-    """A holding that the universe no longer names is sold first."""
-    assert wishes(found(ladder()), ["OLD", "S0"])[:2] == [(Side.SELL, "OLD"), (Side.SELL, "S0")]
+    """A holding that the universe no longer names is sold first, once the screens of three days do not know it.
+
+    A list that was cut short by mistake sells nothing on its first day.
+    """
+    result = found(ladder())
+    assert (Side.SELL, "OLD") not in wishes(result, ["OLD", "S0"], previous=[result.scores])
+    gone = wishes(result, ["OLD", "S0"], previous=[result.scores, result.scores])
+    assert gone[:2] == [(Side.SELL, "OLD"), (Side.SELL, "S0")]
 
 
 @pytest.mark.parametrize("reason", ["missing: x", "stale: x", "gaps: x", "unbelievable: x", "history: x"])
