@@ -1,0 +1,59 @@
+"""What stands on every page: mode, heartbeat, brake, and the orders that a person must decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oms.journal import views
+from oms.journal.answers import Answer
+from oms.web.pages.page import Asked
+
+_UNKNOWN = (
+    *("phase", "cycle_id", "halted", "pid", "host", "funds", "trading_day", "realised_today", "heartbeat"),
+    *("trades_today", "attention", "unresolved", "quarantined"),
+)
+_PLAYED = ("replay", "simulated")
+
+
+def status_of(asked: Asked) -> dict[str, Any]:
+    """The status, with nulls where nothing has run yet."""
+    config = asked.loaded.config
+    if asked.reader is not None:
+        return views.status(asked.reader, asked.now, config.execution.fee_allowance)
+    return {
+        "schema": "oms.status/1",
+        "account": config.account,
+        "mode": "dry_run" if asked.dry_run else config.mode,
+        **dict.fromkeys(_UNKNOWN),
+        "running": False,
+        "waiting_for": "`run`: nothing has run yet",
+        "frozen": [],
+        "tasks": [],
+        "journal": {"seq": 0, "head": None},
+    }
+
+
+def frame(asked: Asked, status: Answer) -> Answer:
+    """What the frame of a page shows; ``status`` is that of the same moment."""
+    config = asked.loaded.config
+    unresolved = []
+    if asked.reader is not None and status["unresolved"]:
+        unresolved = views.order_list(asked.reader, unresolved=True)["orders"]
+    return {
+        "account": status["account"],
+        "mode": status["mode"],
+        "broker": config.broker.kind,
+        "market": config.market.source,
+        "is_played": config.market.source in _PLAYED,
+        "exchange": config.market.exchange,
+        "trading_day": status["trading_day"],
+        "running": status["running"],
+        "heartbeat": status["heartbeat"],
+        "halted": status["halted"],
+        "seq": status["journal"]["seq"],
+        "head": status["journal"]["head"],
+        "held": [order for order in unresolved if order["quarantined"] or config.in_doubt.then == "hold"],
+        "doubtful": len(unresolved),
+        "frozen": status["frozen"],
+        "ailing": [task for task in status["tasks"] if not task["healthy"] and task["name"] != "engine"],
+    }

@@ -1,0 +1,187 @@
+"""The page *Now*: what the engine is doing, what it waits for and why, and the money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from oms.journal import views
+from oms.journal.answers import Answer, instant, money
+from oms.journal.stages import linked_facts, moved
+from oms.web.look import Look, exact
+from oms.web.pages.frame import status_of
+from oms.web.pages.machine_view import machine
+from oms.web.pages.page import Asked, Page, View
+from oms.web.pages.story import story
+
+LOOKED_AT = 20
+"""Newest cycles that the figures are of."""
+
+
+def answer(asked: Asked) -> Answer:
+    """The status with its cycle, and figures of the newest cycles."""
+    status = status_of(asked)
+    cycle = None
+    recent: list[Answer] = []
+    held: list[Answer] = []
+    if asked.reader is not None:
+        if status["cycle_id"] is not None:
+            cycle = story(linked_facts(asked.reader, status["cycle_id"]), None, asked.now)
+            del cycle["events"]
+        listed = views.cycle_list(asked.reader, limit=LOOKED_AT)["cycles"]
+        sums = moved(asked.reader, [each["cycle_id"] for each in listed])
+        recent = [{**each, **sums.get(each["cycle_id"], {})} for each in listed]
+        held = views.positions(asked.reader)["positions"]
+    values = [exact(position["market_value"]) for position in held]
+    worth = None if any(value is None for value in values) else sum((v for v in values if v is not None), Decimal(0))
+    cash = exact(status["funds"]["cash"]) if status["funds"] else None
+    config = asked.loaded.config
+    return {
+        "schema": "oms.now/1",
+        "status": status,
+        "cycle": cycle,
+        "worth": {
+            "cash": money(cash),
+            "positions": money(worth),
+            "net": None if cash is None or worth is None else money(cash + worth),
+            "held": len(held),
+        },
+        "figures": _figures(recent),
+        "limits": {
+            "max_trades_per_day": config.risk.max_trades_per_day,
+            "funds_fraction": str(config.execution.funds_fraction),
+        },
+        "next": _next(asked, status, cycle),
+        "as_of": instant(asked.now),
+    }
+
+
+def _figures(recent: list[Answer]) -> dict[str, Any]:
+    delays = sorted(Decimal(c["sell_to_buy_s"]) for c in recent if c.get("sell_to_buy_s"))
+    sent = sum(c.get("buys_sent", 0) for c in recent)
+    filled = sum(c.get("buys_filled", 0) for c in recent)
+    return {
+        "cycles": len(recent),
+        "sell_to_buy_s": str(delays[len(delays) // 2]) if delays else None,
+        "buys_sent": sent,
+        "buys_filled": filled,
+        "delays": [c.get("sell_to_buy_s") for c in reversed(recent) if c.get("sell_to_buy_s")],
+    }
+
+
+def _next(asked: Asked, status: Answer, cycle: Answer | None) -> dict[str, Any]:
+    """When the engine acts next by itself; null where the day is played and does not wait, or no engine runs."""
+    config = asked.loaded.config
+    played = config.market.source in ("replay", "simulated")
+    closed = None if cycle is None else cycle["cycle"]["closed_at"]
+    due = None
+    if status["running"] and not played and closed is not None:
+        due = instant(datetime.fromisoformat(closed) + config.worker.interval)
+    screened = next((task["at"] for task in status["tasks"] if task["name"] == "selection"), None)
+    screen = None
+    if status["running"] and not played and screened is not None:
+        screen = instant(datetime.fromisoformat(screened) + config.selection.interval)
+    return {
+        "cycle_at": due,
+        "selection_at": screen,
+        "every_s": f"{config.worker.interval.total_seconds():g}",
+        "is_played": played,
+    }
+
+
+def rows(found: Answer) -> Iterator[Mapping[str, object]]:
+    """One line: the figures of the page."""
+    status = found["status"]
+    yield {
+        "as_of": found["as_of"],
+        "account": status["account"],
+        "mode": status["mode"],
+        "running": status["running"],
+        "heartbeat": status["heartbeat"],
+        "phase": status["phase"],
+        "cycle_id": status["cycle_id"],
+        "waiting_for": status["waiting_for"],
+        "halted": None if status["halted"] is None else status["halted"]["scope"],
+        **{name: value for name, value in (status["funds"] or {}).items() if name != "as_of"},
+        "trades_today": status["trades_today"],
+        "realised_today": status["realised_today"],
+        "quarantined": status["quarantined"],
+        "seq": status["journal"]["seq"],
+    }
+
+
+def view(found: Answer, look: Look) -> View:
+    """The machine, and why it waits, in one sentence."""
+    cycle = found["cycle"]
+    return {
+        "machine": None if cycle is None else machine(cycle, look),
+        "waiting": waiting(found, look),
+        "title": look.words("Now"),
+    }
+
+
+def waiting(found: Answer, look: Look) -> tuple[str, str]:
+    """What the account waits for: a heading and one plain sentence."""
+    words, status, cycle = look.words, found["status"], found["cycle"]
+    halted = status["halted"]
+    if halted is not None:
+        reason = halted["reason"] or words("no reason given")
+        what = words("no order is sent") if halted["scope"] == "all" else words("no buy is sent")
+        sentence = words("{author} halted: {what} until the halt is released. Reason: {reason}.", author=halted["author"], what=what, reason=reason)
+        return words("Waiting for release"), sentence
+    if not status["running"]:
+        if cycle is None:
+            return words("Nothing has run yet"), words("Start the engine with `run` or `run --loop`; this page fills itself.")
+        if cycle["cycle"]["phase"] != "DONE":
+            sentence = words("A cycle is open in {phase} and no process works on it. The next `run` asks the broker first and goes on where it stopped.", phase=cycle["cycle"]["phase"])
+            return words("Waiting for a process"), sentence
+        return words("No process is running"), words("Every cycle is finished. `run --loop` trades on; nothing is lost while it rests.")
+    if cycle is None or cycle["cycle"]["phase"] == "DONE":
+        return words("Waiting for the next cycle"), _idle(found, look)
+    return _of_phase(cycle, look)
+
+
+def _idle(found: Answer, look: Look) -> str:
+    if found["next"]["cycle_at"] is not None:
+        return look.words("The last cycle is done. The next one opens {s} s after it, if the exchange is open and there is something to trade.", s=found["next"]["every_s"])
+    return look.words("The last cycle is done. The next one opens with the next day of the played market.")
+
+
+def _of_phase(cycle: Answer, look: Look) -> tuple[str, str]:
+    words, money_ = look.words, cycle["money"]
+    doubtful = sum(1 for o in cycle["orders"] if o["ord_status"] in ("UNKNOWN", "SENDING") and not o["quarantined"])
+    deadline = cycle["cycle"]["deadline"]
+    clock = look.clock(deadline) if deadline else ""
+    match cycle["cycle"]["phase"]:
+        case "SELLING":
+            left = _left(cycle, "SELL")
+            sentence = words.many(left, "{n} sell is not closed yet. Buys wait until every sell is closed; at {clock} what is left is cancelled.", "{n} sells are not closed yet. Buys wait until every sell is closed; at {clock} what is left is cancelled.", clock=clock)
+            heading = words("Waiting for the sells")
+        case "SETTLING":
+            heading = words("Waiting for the money")
+            sentence = words(
+                "Every sell is closed. The broker shows {a} of the {b} that they brought. Buys start when two equal readings cover it, or at {clock} with what is there.",
+                a=look.money(min(exact(money_["credited"]) or Decimal(0), exact(money_["net_proceeds"]) or Decimal(0))),
+                b=look.money(money_["net_proceeds"]),
+                clock=clock,
+            )
+        case "REVALIDATING":
+            heading = words("Waiting for prices")
+            sentence = words("The money is there. Fresh funds and prices are read to cut each buy to what can be paid.")
+        case _:
+            left = _left(cycle, "BUY")
+            sentence = words.many(left, "{n} buy is not closed yet; at {clock} what is left is cancelled.", "{n} buys are not closed yet; at {clock} what is left is cancelled.", clock=clock)
+            heading = words("Waiting for the buys")
+    if doubtful:
+        sentence += " " + words.many(doubtful, "{n} order is in doubt: the broker is being asked about it.", "{n} orders are in doubt: the broker is being asked about them.")
+    return heading, sentence
+
+
+def _left(cycle: Answer, side: str) -> int:
+    done = ("BLOCKED", "FILLED", "CANCELED", "REJECTED", "EXPIRED", "VOID")
+    return sum(1 for o in cycle["orders"] if o["side"] == side and o["ord_status"] not in done and not o["quarantined"])
+
+
+PAGE = Page(name="now", title="Now", answer=answer, rows=rows, view=view)
