@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _between(sold: datetime | None, bought: datetime | None) -> str | None:
 def silences(facts: Sequence[Recorded]) -> list[Answer]:
     """Where a process took a cycle up again: from the last fact before it, the longest that nobody worked on it."""
     found = []
-    for before, fact in zip(facts, facts[1:], strict=False):
+    for before, fact in itertools.pairwise(facts):
         if isinstance(fact.event, CycleResumed):
             seconds = (fact.at - before.at).total_seconds()
             found.append(

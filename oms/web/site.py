@@ -54,8 +54,8 @@ class Readers:
             )
             return page.answer(asked), frame(asked, status_of(asked))
 
-        found = desk.ask(lambda reader: (question(reader),), ())
-        answer, around = found[0] if found else question(None)
+        nothing: tuple[Answer, Answer] | None = None
+        answer, around = desk.ask(question, nothing) or question(None)
         return answer, around, now
 
     def html(self, page: Page, request: Request, name: str = "") -> Response:
@@ -163,8 +163,6 @@ def static(name: str) -> Response:
         raise UnknownName(f"there is no file {name}")
     headers = {"cache-control": "public, max-age=31536000, immutable", "etag": f'"{stamp()}"'}
     return Response(file.read_bytes(), media_type=kind, headers=headers)
-
-
 
 
 def login_page(request: Request, problem: str | None) -> Response:

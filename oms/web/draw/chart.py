@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from oms.web.draw.svg import Child, Svg, group, picture, tag, text
@@ -99,8 +99,7 @@ def chart(
     return picture(frame.width, frame.height, parts, kind=f"chart {form}", title=title, told=told)
 
 
-def _names_x(names: Sequence[tuple[float, str]], frame: Frame, where: object) -> Iterator[Svg]:
-    assert callable(where)
+def _names_x(names: Sequence[tuple[float, str]], frame: Frame, where: Callable[[float], float]) -> Iterator[Svg]:
     taken = 0.0
     for value, name in names:
         x, half = where(value), len(name) * 3.6

@@ -60,7 +60,7 @@ def sankey(pools: Sequence[Pool], streams: Sequence[Stream], *, is_narrow: bool,
         ),
         default=1.0,
     )
-    places = _places(pools, columns, step, gap, scale, height)
+    places = _places(pools, columns, step=step, gap=gap, scale=scale, height=height)
     parts: list[Child] = [
         *_streams(streams, places, scale),
         *(_pool(pool, places[pool.name], is_narrow) for pool in pools),
@@ -71,7 +71,7 @@ def sankey(pools: Sequence[Pool], streams: Sequence[Stream], *, is_narrow: bool,
 
 
 def _places(
-    pools: Sequence[Pool], columns: int, step: float, gap: float, scale: float, height: float
+    pools: Sequence[Pool], columns: int, *, step: float, gap: float, scale: float, height: float
 ) -> dict[str, _Place]:
     places: dict[str, _Place] = {}
     for column in range(columns):
@@ -113,7 +113,10 @@ def _pool(pool: Pool, place: _Place, is_narrow: bool) -> Svg:
         tag("rect", x=place.x, y=place.y, width=NODE, height=place.height, rx=2),
     ]
     if is_narrow:
-        parts += [text(x - 3, middle - 1, pool.label, kind="label"), text(x - 3, middle + 13, pool.figure, kind="figure")]
+        parts += [
+            text(x - 3, middle - 1, pool.label, kind="label"),
+            text(x - 3, middle + 13, pool.figure, kind="figure"),
+        ]
     else:
         words = [tag("tspan", f"{pool.label} "), tag("tspan", pool.figure, class_="figure")]
         parts.append(tag("text", *words, x=x, y=middle + 5, class_="label"))

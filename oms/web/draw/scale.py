@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def scale(knots: Iterable[float], gaps: Sequence[tuple[float, float]], left: flo
     seconds = sorted({0.0, *knots, *(edge for gap in gaps for edge in gap)})
     if len(seconds) == 1:
         seconds.append(seconds[0] + 1.0)
-    spans = list(zip(seconds, seconds[1:], strict=False))
+    spans = list(itertools.pairwise(seconds))
     lengths = [after - before for before, after in spans]
     is_gap = [any(start <= before and after <= end for start, end in gaps) for before, after in spans]
     parts = _shares(lengths, is_gap)

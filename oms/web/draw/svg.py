@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Union
+from typing import TypeAlias
 
 
 class Svg:
@@ -26,8 +26,8 @@ class Svg:
         return bool(self.text)
 
 
-Child = Union[Svg, str, None]
-Attribute = Union[str, int, float, None]
+Child: TypeAlias = Svg | str | None
+Attribute: TypeAlias = str | int | float | None
 NOTHING = Svg("")
 
 

@@ -158,7 +158,7 @@ def _tick(second: float) -> str:
 
 def _bar(bar: Bar, axis: Scale, y: float, sizes: Sizes) -> Svg:
     middle = y + sizes.row / 2 + (8 if sizes.is_narrow else 0)
-    last = max((t for t in (bar.planned, bar.sent, bar.acknowledged, *bar.fills, bar.closed) if t is not None))
+    last = max(t for t in (bar.planned, bar.sent, bar.acknowledged, *bar.fills, bar.closed) if t is not None)
     parts: list[Child] = [tag("title", bar.told or f"{bar.label}. {bar.note}")]
     start, end = axis.x(bar.planned), axis.x(last)
     if bar.sent is not None:
@@ -172,11 +172,11 @@ def _bar(bar: Bar, axis: Scale, y: float, sizes: Sizes) -> Svg:
             parts.append(_cross(axis.x(bar.closed), middle))
     else:
         parts.append(tag("rect", x=start, y=middle - 4, width=max(end - start, 2), height=8, class_="intent"))
-    parts += _words(bar, start, end, y, middle, sizes)
+    parts += _words(bar, sizes, start=start, end=end, y=y, middle=middle)
     return group(parts, class_=f"order {bar.side.lower()} {bar.tone}".rstrip())
 
 
-def _words(bar: Bar, start: float, end: float, y: float, middle: float, sizes: Sizes) -> Iterator[Svg]:
+def _words(bar: Bar, sizes: Sizes, *, start: float, end: float, y: float, middle: float) -> Iterator[Svg]:
     """The order's name, and its note where it covers no bar."""
     if sizes.is_narrow:
         yield text(sizes.left + 4, y + 14, bar.label, kind="label", anchor="start")

@@ -75,7 +75,7 @@ def rows(found: Answer) -> Iterator[Mapping[str, object]]:
         yield {**{name: value for name, value in each.items() if name != "changes"}, "changes": changed}
 
 
-def view(found: Answer, look: Look) -> View:
+def view(_found: Answer, look: Look) -> View:
     """Nothing is drawn here."""
     return {"title": look.words("Config")}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from oms.errors import UnknownName
 from oms.journal.answers import Answer
 from oms.journal.stages import linked_facts
-from oms.web.draw.timeline import NARROW, WIDE, Band, Bar, Gap, timeline
+from oms.web.draw.svg import Svg
+from oms.web.draw.timeline import NARROW, WIDE, Band, Bar, Gap, Sizes, timeline
 from oms.web.look import Look
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
@@ -51,8 +52,7 @@ def view(found: Answer, look: Look) -> View:
     }
 
 
-def _timeline(found: Answer, look: Look, sizes: object) -> object:
-    assert sizes in (WIDE, NARROW)
+def _timeline(found: Answer, look: Look, sizes: Sizes) -> Svg:
     words = look.words
     start = datetime.fromisoformat(found["cycle"]["opened_at"])
 
@@ -69,7 +69,7 @@ def _timeline(found: Answer, look: Look, sizes: object) -> object:
             phase=phase["phase"],
             label=f"{phase['phase']} {look.span(took)}",
             start=second(phase["from"]) or 0.0,
-            end=second(phase["to"]) if phase["to"] else end,
+            end=(second(phase["to"]) or 0.0) if phase["to"] else end,
             is_open=phase["to"] is None,
         )
         bands.append(band)
@@ -86,15 +86,14 @@ def _timeline(found: Answer, look: Look, sizes: object) -> object:
         bands,
         gaps,
         bars,
-        sizes=WIDE if sizes is WIDE else NARROW,
+        sizes=sizes,
         title=words("Timeline of cycle {id}", id=found["cycle"]["cycle_id"]),
         told=". ".join([*(band.label for band in bands), *(gap.label for gap in gaps)]),
         not_to_scale=words("short phases are stretched"),
     )
 
 
-def _bar(order: Answer, found: Answer, look: Look, second: object) -> Bar:
-    assert callable(second)
+def _bar(order: Answer, found: Answer, look: Look, second: Callable[[str | None], float | None]) -> Bar:
     note, tone = note_of(order, found, look)
     label = f"{order['side']} {order['symbol']} {look.number(order['order_qty'])}"
     return Bar(
@@ -103,7 +102,7 @@ def _bar(order: Answer, found: Answer, look: Look, second: object) -> Bar:
         planned=second(order["planned_at"]) or 0.0,
         sent=second(order["sent_at"]),
         acknowledged=second(order["acknowledged_at"]),
-        fills=tuple(second(fill["at"]) for fill in order["fills"]),
+        fills=tuple(second(fill["at"]) or 0.0 for fill in order["fills"]),
         closed=second(order["closed_at"]),
         note=note,
         tone=tone,

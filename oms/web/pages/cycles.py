@@ -60,7 +60,9 @@ def view(found: Answer, look: Look) -> View:
     whole = sorted(lengths)[max(int(len(lengths) * 0.9) - 1, 0)] if lengths else 1.0
     strips = {}
     for cycle in found["cycles"]:
-        parts = [(each["phase"], float(each["seconds"])) for each in cycle["phases"] if each["phase"] != Phase.DONE.value]
+        parts = [
+            (each["phase"], float(each["seconds"])) for each in cycle["phases"] if each["phase"] != Phase.DONE.value
+        ]
         said = ", ".join(f"{phase} {look.span(seconds)}" for phase, seconds in parts)
         strips[cycle["cycle_id"]] = phase_strip(parts, max(whole, sum(s for _, s in parts)), told=said)
     return {"strips": strips, "filters": FILTERS, "title": look.words("Cycles")}

@@ -56,7 +56,13 @@ def pools_of(found: Answer, look: Look) -> tuple[list[Pool], list[Stream]]:
         pool(name, 0, label, value, "sell")
     if missing < -Decimal("0.01"):
         pool("other", 0, words("Other money"), -missing, "cash")
-    pool("funds", 1, words("To spend") if has is not None else words("Expected"), min(funds, came) if has is None else funds, "funds")
+    pool(
+        "funds",
+        1,
+        words("To spend") if has is not None else words("Expected"),
+        min(funds, came) if has is None else funds,
+        "funds",
+    )
     if missing > Decimal("0.01"):
         pool("missing", 1, words("Not credited"), missing, "missing")
     short = max(missing, ZERO)
@@ -110,7 +116,11 @@ def _sums(orders: Sequence[Answer], side: str, look: Look) -> list[tuple[str, st
             continue
         value = sum((fill["qty"] * (exact(fill["px"]) or ZERO) for fill in order["fills"]), ZERO)
         fees = exact(order["fees"]) or ZERO
-        word = look.words("Sell {symbol}", symbol=order["symbol"]) if side == "SELL" else look.words("Buy {symbol}", symbol=order["symbol"])
+        word = (
+            look.words("Sell {symbol}", symbol=order["symbol"])
+            if side == "SELL"
+            else look.words("Buy {symbol}", symbol=order["symbol"])
+        )
         found.append((order["cl_ord_id"], word, value - fees if side == "SELL" else value + fees))
     if len(found) <= MOST + 1:
         return found

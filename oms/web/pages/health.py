@@ -11,8 +11,8 @@ from oms.backup import shelf
 from oms.errors import OmsError
 from oms.journal import tables, views
 from oms.journal.answers import Answer, instant
-from oms.model.event import AttentionRaised
 from oms.journal.stages import newest
+from oms.model.event import AttentionRaised
 from oms.places import places
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look

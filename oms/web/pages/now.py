@@ -15,6 +15,7 @@ from oms.web.pages.frame import status_of
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
 from oms.web.pages.story import story
+from oms.web.pages.waits import waiting
 
 LOOKED_AT = 20
 """Newest cycles that the figures are of."""
@@ -120,68 +121,6 @@ def view(found: Answer, look: Look) -> View:
         "waiting": waiting(found, look),
         "title": look.words("Now"),
     }
-
-
-def waiting(found: Answer, look: Look) -> tuple[str, str]:
-    """What the account waits for: a heading and one plain sentence."""
-    words, status, cycle = look.words, found["status"], found["cycle"]
-    halted = status["halted"]
-    if halted is not None:
-        reason = halted["reason"] or words("no reason given")
-        what = words("no order is sent") if halted["scope"] == "all" else words("no buy is sent")
-        sentence = words("{author} halted: {what} until the halt is released. Reason: {reason}.", author=halted["author"], what=what, reason=reason)
-        return words("Waiting for release"), sentence
-    if not status["running"]:
-        if cycle is None:
-            return words("Nothing has run yet"), words("Start the engine with `run` or `run --loop`; this page fills itself.")
-        if cycle["cycle"]["phase"] != "DONE":
-            sentence = words("A cycle is open in {phase} and no process works on it. The next `run` asks the broker first and goes on where it stopped.", phase=cycle["cycle"]["phase"])
-            return words("Waiting for a process"), sentence
-        return words("No process is running"), words("Every cycle is finished. `run --loop` trades on; nothing is lost while it rests.")
-    if cycle is None or cycle["cycle"]["phase"] == "DONE":
-        return words("Waiting for the next cycle"), _idle(found, look)
-    return _of_phase(cycle, look)
-
-
-def _idle(found: Answer, look: Look) -> str:
-    if found["next"]["cycle_at"] is not None:
-        return look.words("The last cycle is done. The next one opens {s} s after it, if the exchange is open and there is something to trade.", s=found["next"]["every_s"])
-    return look.words("The last cycle is done. The next one opens with the next day of the played market.")
-
-
-def _of_phase(cycle: Answer, look: Look) -> tuple[str, str]:
-    words, money_ = look.words, cycle["money"]
-    doubtful = sum(1 for o in cycle["orders"] if o["ord_status"] in ("UNKNOWN", "SENDING") and not o["quarantined"])
-    deadline = cycle["cycle"]["deadline"]
-    clock = look.clock(deadline) if deadline else ""
-    match cycle["cycle"]["phase"]:
-        case "SELLING":
-            left = _left(cycle, "SELL")
-            sentence = words.many(left, "{n} sell is not closed yet. Buys wait until every sell is closed; at {clock} what is left is cancelled.", "{n} sells are not closed yet. Buys wait until every sell is closed; at {clock} what is left is cancelled.", clock=clock)
-            heading = words("Waiting for the sells")
-        case "SETTLING":
-            heading = words("Waiting for the money")
-            sentence = words(
-                "Every sell is closed. The broker shows {a} of the {b} that they brought. Buys start when two equal readings cover it, or at {clock} with what is there.",
-                a=look.money(min(exact(money_["credited"]) or Decimal(0), exact(money_["net_proceeds"]) or Decimal(0))),
-                b=look.money(money_["net_proceeds"]),
-                clock=clock,
-            )
-        case "REVALIDATING":
-            heading = words("Waiting for prices")
-            sentence = words("The money is there. Fresh funds and prices are read to cut each buy to what can be paid.")
-        case _:
-            left = _left(cycle, "BUY")
-            sentence = words.many(left, "{n} buy is not closed yet; at {clock} what is left is cancelled.", "{n} buys are not closed yet; at {clock} what is left is cancelled.", clock=clock)
-            heading = words("Waiting for the buys")
-    if doubtful:
-        sentence += " " + words.many(doubtful, "{n} order is in doubt: the broker is being asked about it.", "{n} orders are in doubt: the broker is being asked about them.")
-    return heading, sentence
-
-
-def _left(cycle: Answer, side: str) -> int:
-    done = ("BLOCKED", "FILLED", "CANCELED", "REJECTED", "EXPIRED", "VOID")
-    return sum(1 for o in cycle["orders"] if o["side"] == side and o["ord_status"] not in done and not o["quarantined"])
 
 
 PAGE = Page(name="now", title="Now", answer=answer, rows=rows, view=view)

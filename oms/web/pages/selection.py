@@ -77,7 +77,13 @@ def view(found: Answer, look: Look) -> View:
     for row in found["scores"]:
         if row["score"] is not None:
             score = float(row["score"])
-            kind = "good" if score >= float(found["min_score"]) else "poor" if score < float(found["sell_below"]) else "fair"
+            kind = (
+                "good"
+                if score >= float(found["min_score"])
+                else "poor"
+                if score < float(found["sell_below"])
+                else "fair"
+            )
             bars[row["symbol"]] = share_bar(score / 100, told=look.words("score {n} of 100", n=row["score"]), kind=kind)
     return {
         "bars": bars,

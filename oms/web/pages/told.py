@@ -150,7 +150,7 @@ def _blocked(data: Data, look: Look) -> str:
     return look.words("{rule}: {reason}", rule=look.words.name("rule", data["rule"]), reason=data["reason"])
 
 
-def _reason(data: Data, look: Look) -> str:
+def _reason(data: Data, _look: Look) -> str:
     return str(data.get("reason") or data.get("text") or data.get("evidence") or "")
 
 
@@ -175,7 +175,7 @@ def _ended(data: Data, look: Look) -> str:
     return f"{filled}; {data['text']}" if data.get("text") else filled
 
 
-def _rejected(data: Data, look: Look) -> str:
+def _rejected(data: Data, _look: Look) -> str:
     return f"{data['code']}: {data['text']}" if data.get("text") else str(data["code"])
 
 

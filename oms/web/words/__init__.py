@@ -39,7 +39,7 @@ class Words:
         """What a code of the trade is called, such as ``rule`` and ``funds_fraction``; the code itself where it is new."""
         if code is None:
             return ""
-        return self._known.get(f"{domain}.{code}", code.replace("_", " "))
+        return self._known.get(f"{domain}.{code}", code.replace("_", " ") if code.isidentifier() else code)
 
     def says(self, domain: str, code: str) -> bool:
         """Whether a code has a name of its own."""
