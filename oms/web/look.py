@@ -85,6 +85,11 @@ class Look:
         shown = amount.quantize(Decimal("0.0001"))
         return f"{shown:,.2f}" if shown == shown.quantize(CENT) else f"{shown.normalize():,f}"
 
+    def score(self, value: Figure) -> str:
+        """A score of a hundred, to one digit."""
+        amount = exact(value)
+        return self.unknown if amount is None else f"{amount:.1f}"
+
     def percent(self, share: Figure, digits: int = 1) -> str:
         """A fraction as percent."""
         amount = exact(share)

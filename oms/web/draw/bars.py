@@ -15,7 +15,7 @@ def share_bar(share: float, *, told: str, kind: str = "") -> Svg:
         "svg",
         tag("rect", width="100%", height=8, rx=4, class_="track"),
         tag("rect", width=f"{full:.1f}%", height=8, rx=4, class_="part") if full > 0 else None,
-        class_=f"bar {tone}".rstrip(),
+        class_=f"bar bar-of {tone}".rstrip(),
         width="100%",
         height=8,
         role="img",

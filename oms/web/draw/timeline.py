@@ -135,20 +135,20 @@ def _gaps(gaps: Sequence[Gap], axis: Scale, top: float, bottom: float, sizes: Si
 
 def _ticks(axis: Scale, bottom: float) -> Iterator[Svg]:
     yield tag("line", x1=axis.xs[0], y1=bottom, x2=axis.xs[-1], y2=bottom, class_="axis")
-    before = -100.0
+    before, said = -100.0, ""
     for second, x in zip(axis.seconds, axis.xs, strict=True):
         label = _tick(second)
         half = len(label) * 3.4
-        if x - half < before:
+        if x - half < before or label == said:
             continue
-        before = x + half + 6
+        before, said = x + half + 6, label
         yield tag("line", x1=x, y1=bottom, x2=x, y2=bottom + 5, class_="axis")
         end = x + half > axis.xs[-1] + 10
         yield text(x, bottom + 18, label, kind="tick", anchor="end" if end else "start" if x - half < 0 else "middle")
 
 
 def _tick(second: float) -> str:
-    if second < 10:
+    if second < 60:
         return f"+{second:.2f}".rstrip("0").rstrip(".") + " s"
     if second < 600:
         return f"+{second:.1f}".removesuffix(".0") + " s"

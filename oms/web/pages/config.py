@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from oms.backup import shelf
 from oms.backup.versions import CURRENT, Version, version, versions
+from oms.config import Config
 from oms.configuration.loosening import changes
 from oms.errors import DamagedError
 from oms.journal.answers import Answer
@@ -54,9 +55,14 @@ def _changes(before: Version, after: Version) -> list[Answer]:
 
 
 def _values(asked: Asked) -> list[Answer]:
-    """Every key whose value is not the default, and where it came from."""
-    origins = asked.loaded.origins
-    return [{"key": key, "origin": origins[key]} for key in sorted(origins) if origins[key] != "default"]
+    """Every key whose value is not the default, and where it was set."""
+    loaded = asked.loaded
+    found = []
+    for change in changes(Config(), loaded.config):
+        origin = loaded.origins.get(change.key, "")
+        where = origin.rpartition("/")[2].rpartition("\\")[2]  # the file without its folder
+        found.append({"key": change.key, "default": change.old, "value": change.new, "origin": where})
+    return found
 
 
 def _shelf(asked: Asked) -> list[Answer]:
