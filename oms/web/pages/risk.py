@@ -26,7 +26,7 @@ def answer(asked: Asked) -> Answer:
     brakes: list[Answer] = []
     positions: list[Answer] = []
     if asked.reader is not None:
-        listed = views.blacklist(asked.reader)["symbols"]
+        listed = [{**row, "is_configured": False} for row in views.blacklist(asked.reader)["symbols"]]
         positions = views.positions(asked.reader)["positions"]
         brakes = [_brake(fact) for fact in newest(asked.reader, [Halted.kind, Released.kind], HISTORY)]
     named = {row["symbol"] for row in listed}
