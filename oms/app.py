@@ -18,10 +18,9 @@ from oms.engine.forecast import Forecast, Sight, forecast
 from oms.engine.freshness import too_stale
 from oms.engine.restored import Unproved
 from oms.engine.worker import Assignment, Worker
-from oms.errors import RefusedError, UsageError
+from oms.errors import UsageError
 from oms.gateways.bar_store import BarStore, Kept
 from oms.gateways.calendar import ExchangeCalendar
-from oms.gateways.paper import PaperBroker
 from oms.gateways.replay import ReplayMarket
 from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
@@ -35,14 +34,16 @@ from oms.journal.reader import NoJournal, open_reader
 from oms.journal.restored import lift_mark, read_mark, refuse_unfinished
 from oms.journal.scalars import from_instant
 from oms.journal.statements import statements
+from oms.licence import bind, licences, require_binding
 from oms.model.order import OrdType
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.model.signal import Signals
 from oms.model.state import AccountState
+from oms.paper_wiring import paper_of, twin_of
 from oms.places import Places, bars_file, places
 from oms.ports import BarSet, Broker, Clock, Follower, Market, Watcher
 from oms.standing_tasks import StandingTasks
-from oms.tiger_wiring import tiger_market_of, tiger_of
+from oms.tiger_wiring import binding_of, tiger_market_of, tiger_of
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
@@ -146,36 +147,28 @@ def broker_of(
     where: Places,
     *,
     watching: bool = False,
+    following: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Broker:
-    """The broker of a configuration; one that is only watching moves nothing at a paper broker.
+    """The broker of a configuration; in a dry run at Tiger the paper twin of the account there.
+
+    One that is only watching moves nothing at a paper broker. ``following``: as :func:`tiger_of`.
 
     Raises:
         UsageError, RefusedError, CredentialsError, BrokerUnavailable: as :func:`tiger_of` and ``TigerMarket.require``.
     """
     if isinstance(market, TigerMarket):
         market.require(universe_of(loaded)[0], loaded.config.market.max_quote_age)
-    broker = loaded.config.broker
-    if broker.kind == "tiger":
-        return tiger_of(loaded, clock, watching=watching, dry_run=where != places(loaded), market=market, say=say)
-    paper = broker.paper
-    return PaperBroker(
-        where.paper,
-        market,
-        clock,
-        cash=paper.cash,
-        positions=paper.positions,
-        settle_after=paper.settle_after,
-        funds_lag=paper.funds_lag,
-        list_lag=paper.list_lag,
-        fee_per_share=paper.fee_per_share,
-        slippage=paper.slippage,
-        partial_fills=paper.partial_fills,
-        fill_delay=paper.fill_delay,
-        seed=paper.seed,
-        session=market.session,
-        watching=watching,
-    )
+    if loaded.config.broker.kind == "paper":
+        return paper_of(loaded, market, clock, where, watching=watching)
+    if not where.dry_run:
+        return tiger_of(loaded, clock, watching=watching, following=following, market=market, say=say)
+    account = tiger_of(loaded, clock, watching=True, dry_run=True, market=market, say=say)
+    try:
+        return twin_of(account, loaded, market, clock, where, watching=watching, say=say)
+    except BaseException:
+        account.close()
+        raise
 
 
 def next_cycle(loaded: LoadedConfig, signals: Signals | None = None) -> Forecast | None:
@@ -277,9 +270,11 @@ class Engine:
         lease_s = config.worker.lease.total_seconds()
         refuse_unfinished(loaded.base)
         self.market = market or market_of(loaded)
-        self.broker = broker_of(loaded, self.market, clock, where, say=say)
+        self.bound = binding_of(loaded, dry_run=where.dry_run)
+        """The account at the broker; None where the broker is on this machine."""
+        self.broker = broker_of(loaded, self.market, clock, where, following=not open_new, say=say)
         self.journal = open_account(where.journal_url, config.account, mode, clock, lease_s, say=say)
-        self._refuse_unfinished(loaded)
+        self._require_ours(loaded)
         self.inbox = open_mailbox(where.journal_url, where.inbox, config.account)
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(
@@ -289,7 +284,7 @@ class Engine:
             clock,
             self._hands,
             self.inbox,
-            rules_of(config),
+            self._licensed(config),
             Settings(
                 patient=loop,
                 max_in_flight=config.execution.max_in_flight,
@@ -310,6 +305,7 @@ class Engine:
                 loop=loop,
                 interval=config.worker.interval,
                 open_new=open_new,
+                bound=self.bound,
             ),
             wishes=self._tasks.wishes,
             new_cycle_id=new_cycle_id,
@@ -320,14 +316,20 @@ class Engine:
             tend=self._tasks.tend,
         )
 
-    def _refuse_unfinished(self, loaded: LoadedConfig) -> None:
-        """Once more under the lease: a restore that was decided meanwhile has replaced the configuration read before."""
+    def _require_ours(self, loaded: LoadedConfig) -> None:
+        """Once more under the lease: no half restore, and no other broker or account than the journal's own."""
         try:
             refuse_unfinished(loaded.base)
-        except RefusedError:
+            require_binding(self.journal.state, self.broker.name, self.bound)
+            bind(self.journal, self.bound)
+        except BaseException:
             self.journal.close()
             self.broker.close()
             raise
+
+    def _licensed(self, config: Config) -> Rules:
+        """The rules of a configuration, with the arming that they keep within."""
+        return replace(rules_of(config), licences=licences(config, self.journal.state))
 
     def _unproved(self) -> Unproved | None:
         """A restore after which the broker was not asked yet; until then this engine sends nothing."""
@@ -341,7 +343,7 @@ class Engine:
         canonical = self.journal.config(config_hash)
         if canonical is None:
             return None
-        own = rules_of(config_from_canonical(canonical))
+        own = self._licensed(config_from_canonical(canonical))
         return replace(own, blacklist=own.blacklist | self.driver.rules.blacklist)
 
     @property

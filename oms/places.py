@@ -24,6 +24,8 @@ class Places:
     inbox: Path
     """The mailbox's file, where the journal is one; on PostgreSQL the mailbox is a table."""
     paper: Path
+    dry_run: bool = False
+    """They are those of a dry run."""
 
     @property
     def journal(self) -> Path:
@@ -49,12 +51,16 @@ def places(loaded: LoadedConfig, *, dry_run: bool = False) -> Places:
         paper = _dry(paper)
     if journal is None:
         return Places(
-            journal_url=_on_postgres(loaded, dry=dry), file=None, inbox=loaded.resolve("var/inbox.db"), paper=paper
+            journal_url=_on_postgres(loaded, dry=dry),
+            file=None,
+            inbox=loaded.resolve("var/inbox.db"),
+            paper=paper,
+            dry_run=dry,
         )
     if dry:
         journal = _dry(journal)
     inbox = journal.with_name("inbox.dry.db" if ".dry" in journal.suffixes else "inbox.db")
-    return Places(journal_url=f"sqlite:///{journal.as_posix()}", file=journal, inbox=inbox, paper=paper)
+    return Places(journal_url=f"sqlite:///{journal.as_posix()}", file=journal, inbox=inbox, paper=paper, dry_run=dry)
 
 
 def _on_postgres(loaded: LoadedConfig, *, dry: bool) -> str:

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 GROUND = {"oms", "errors", "crashpoints"}
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
-BELOW_ROOF = STAIR | {"app", "choice_wiring", "operator_desk", "standing_tasks", "tiger_wiring"}
+BELOW_ROOF = STAIR | {
+    *("app", "arming", "choice_wiring", "licence", "operator_desk", "paper_wiring", "standing_tasks", "tiger_wiring"),
+}
 
 # Who may import whom, besides itself. A new room fails the test until it is given its floor here.
 MAY_IMPORT = {
@@ -32,13 +34,17 @@ MAY_IMPORT = {
     "configuration": GROUND | {"model", "resources", "inputfile"},
     "config": GROUND | {"model", "resources", "inputfile", "configuration"},
     "places": GROUND | {"config"},
-    "app": STAIR | {"choice_wiring", "standing_tasks", "tiger_wiring"},
-    "tiger_wiring": STAIR,
+    "app": STAIR | {"choice_wiring", "licence", "paper_wiring", "standing_tasks", "tiger_wiring"},
+    "arming": STAIR | {"licence", "tiger_wiring"},
+    "licence": STAIR,
+    "paper_wiring": STAIR,
+    "tiger_wiring": STAIR | {"licence"},
     "choice_wiring": STAIR,
     "standing_tasks": STAIR | {"choice_wiring"},
     "service": SOCKETS | {"config", "places"},
     "examples": SOCKETS,
     "operator_desk": STAIR,
+    "doctor": BELOW_ROOF | {"questions"},
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
@@ -48,7 +54,7 @@ MAY_IMPORT = {
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
     "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit", "questions"},
     "cli": BELOW_ROOF - {"engine"}
-    | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "bootstrap"},
+    | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"},
 }
 
 

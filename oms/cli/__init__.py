@@ -11,7 +11,7 @@ import click
 
 from oms import __version__
 from oms.cli import options
-from oms.errors import EXIT_INTERRUPTED, OmsError, place_of
+from oms.errors import EXIT_INTERRUPTED, OmsError, RefusedError, place_of
 
 
 class Entry(NamedTuple):
@@ -60,6 +60,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "halt": Entry("oms.cli.desk:halt", "Stop buys at once, or with --all every order; sells already out finish."),
     "release": Entry("oms.cli.desk:release", "Let a halted account trade again."),
+    "live": Entry("oms.cli.live:live", "Let real money be traded, stop that, and see whether it is allowed now."),
     "blacklist": Entry("oms.cli.desk:blacklist", "Symbols that are not bought: list, add, remove."),
     "unfreeze": Entry(
         "oms.cli.desk:unfreeze", "Let a symbol trade again that was frozen because its books did not agree."
@@ -162,7 +163,7 @@ def _failed(error: BaseException, *, debug: bool) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, OmsError):
-        click.echo(f"oms: {error}", err=True)
+        click.echo(f"refused (5): {error}" if isinstance(error, RefusedError) else f"oms: {error}", err=True)
         return error.exit_code
     # An unforeseen error's own text may quote what it choked on, a secret among it: only --debug shows that.
     click.echo(f"oms: a bug: {type(error).__name__} in {place_of(error)}; --debug shows the traceback", err=True)

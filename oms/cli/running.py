@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oms.cli import options
-from oms.cli.layout import count, share
+from oms.cli.layout import count, moment, share
 from oms.cli.narration import Narrator
 from oms.cli.printer import Printer
 from oms.cli.progress import Progress
@@ -90,8 +90,8 @@ class Trading:
         """Why today's backup could not be made, as it was said last."""
         self._printer = Printer()
         self._narrator = Narrator(share(loaded.config.execution.funds_fraction), now=_now, compact=loop)
-        prefix = "DRY RUN " if self._dry_run else ""
-        self._progress = Progress(self._narrator, self._printer, prefix=prefix, compact=loop)
+        self._prefix = "DRY RUN " if self._dry_run else ""
+        self._progress = Progress(self._narrator, self._printer, prefix=self._prefix, compact=loop)
 
     def trade(self) -> int:
         """Run the engine to its end; answers the exit code."""
@@ -149,14 +149,14 @@ class Trading:
 
     def _watched(self, engine: Engine) -> int:
         state = engine.driver.state
-        self._introduce()
+        self._introduce(engine)
         self._right_cycle(state.open_cycle.cycle_id if state.open_cycle is not None else None)
         self._say(self._narrator.resuming(state, engine.last_entry_at))
         was_open = state.open_cycle is not None
         ending = engine.run()
         if ending.exit_code != EXIT_DONE:
             self._leave(engine)
-            self._printer.progress(f"oms: {ending.why}")
+            self._tell(f"oms: {ending.why}")
         elif not self._open_new and not was_open:
             self._say([Line(text="nothing is open", is_answer=True)])
         elif ending.why:
@@ -165,11 +165,17 @@ class Trading:
             self._summary()
         return ending.exit_code
 
-    def _introduce(self) -> None:
-        config = self._loaded.config
+    def _introduce(self, engine: Engine) -> None:
+        config, state = self._loaded.config, engine.driver.state
+        parts = [config.account, f"{config.broker.kind} broker", f"{config.market.source} market"]
+        if engine.bound is not None:
+            parts[1] = f"{config.broker.kind} account {engine.bound.shown} ({engine.bound.account_kind})"
+        if self._dry_run and engine.bound is not None:
+            parts.append("on a paper twin of it: nothing is sent")
+        if config.mode == "live" and not self._dry_run and state.armed is not None:
+            parts.append(f"armed until {moment(state.armed.until)} by {state.armed.author}")
         mode = "DRY RUN" if self._dry_run else config.mode.upper()
-        text = f"{mode}  {config.account}, {config.broker.kind} broker, {config.market.source} market"
-        self._printer.progress(text)
+        self._printer.progress(f"{mode}  {', '.join(parts)}")
 
     def _right_cycle(self, open_cycle: str | None) -> None:
         if self._only is not None and self._only != open_cycle:
@@ -181,11 +187,11 @@ class Trading:
         out = still_open(engine.driver.state)
         cycle = engine.driver.state.open_cycle
         if cycle is not None:
-            self._printer.progress(f"{cycle.cycle_id} stays open in {cycle.phase.value}; `run` or `resume` goes on")
+            self._tell(f"{cycle.cycle_id} stays open in {cycle.phase.value}; `run` or `resume` goes on")
         if out:
-            self._printer.progress(f"still open at the broker, as far as is known: {count(len(out), 'order')}")
+            self._tell(f"still open at the broker, as far as is known: {count(len(out), 'order')}")
         for line in out:
-            self._printer.progress(f"  {line}")
+            self._tell(f"  {line}")
 
     def _summary(self) -> None:
         totals = self._narrator.totals
@@ -200,6 +206,10 @@ class Trading:
                 )
             ]
         )
+
+    def _tell(self, text: str) -> None:
+        """One line beside those of the cycle; in a dry run it says so, as every line does."""
+        self._printer.progress(f"{self._prefix}{text}")
 
     def _say(self, lines: list[Line]) -> None:
         self._progress.say(lines)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from oms.engine.driver import Driver
 from oms.errors import TryAgainError
-from oms.model.account import Funds
+from oms.model.account import Funds, Position
+from oms.model.arming import AccountBound
 from oms.model.event import AccountOpened, CycleOpened, Event, OrderBlocked, OrderPlanned
 from oms.model.liquidity import NotFinite, spendable
 from oms.model.order import Side
@@ -16,8 +17,10 @@ from oms.model.signal import Signal, Signals
 from oms.model.state import AccountState
 
 
-def open_account(driver: Driver, *, mode: str) -> None:
-    """The first row of a new chain: what the account held before this journal began. Nothing for a known account.
+def open_account(driver: Driver, *, mode: str, bound: AccountBound | None = None) -> None:
+    """The first rows of a new chain: what the account held before this journal began, and whose it is.
+
+    Nothing for a known account.
 
     Raises:
         BrokerUnavailable: the account could not be read.
@@ -29,18 +32,24 @@ def open_account(driver: Driver, *, mode: str) -> None:
     seen = driver.seen
     assert seen.funds is not None
     assert seen.positions is not None
-    if not seen.funds.cash.is_finite():
-        raise TryAgainError(f"the journal was not begun: the broker's cash is no finite number: {seen.funds.cash}")
-    driver.journal.append_barrier(
-        [
-            AccountOpened(
-                mode=mode,
-                broker=driver.broker.name,
-                currency=seen.funds.currency,
-                cash=seen.funds.cash,
-                positions=tuple(sorted(seen.positions.values(), key=lambda position: position.symbol)),
-            )
-        ]
+    opened = account_opened(driver.broker.name, mode, seen.funds, list(seen.positions.values()))
+    driver.journal.append_barrier([opened] if bound is None else [opened, bound])
+
+
+def account_opened(broker: str, mode: str, funds: Funds, positions: Sequence[Position]) -> AccountOpened:
+    """The first row of a chain.
+
+    Raises:
+        TryAgainError: the account's cash is no finite number.
+    """
+    if not funds.cash.is_finite():
+        raise TryAgainError(f"the journal was not begun: the broker's cash is no finite number: {funds.cash}")
+    return AccountOpened(
+        mode=mode,
+        broker=broker,
+        currency=funds.currency,
+        cash=funds.cash,
+        positions=tuple(sorted(positions, key=lambda position: position.symbol)),
     )
 
 

@@ -26,6 +26,7 @@ from oms.errors import (
     StorageError,
     TryAgainError,
 )
+from oms.model.arming import AccountBound
 from oms.model.event import AttentionRaised
 from oms.model.plan import Plan
 from oms.model.rules import Rules
@@ -50,6 +51,8 @@ class Assignment:
     """Between the beginnings of two cycles, where market time is the world's."""
     open_new: bool = True
     """False for ``resume``: finish what is open, start nothing new."""
+    bound: AccountBound | None = None
+    """The account at the broker, where the broker is outside of this machine."""
 
 
 class Worker:
@@ -177,7 +180,7 @@ class Worker:
             return Ending(exit_code=signal, why="stopped between two cycles")
         if not self._is_open():
             return self._closed()
-        open_account(driver, mode=self._assignment.mode)
+        open_account(driver, mode=self._assignment.mode, bound=self._assignment.bound)
         driver.operators()  # what was ordered before the first fact of a new journal counts for its first plan
         why = unarmed(driver.state, driver.rules, driver.now())
         if why:

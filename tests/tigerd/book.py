@@ -397,6 +397,7 @@ class Book:
                     "uncollected": float(self._unsettled()),
                     "buyingPower": available,
                     "grossPositionValue": float(worth),
+                    "netLiquidation": float(self._cash + worth),
                     "consolidatedSegTypes": ["SEC", "FUND"],
                     "currencyAssets": [
                         {"currency": "HKD", "cashBalance": 0.0, "cashAvailableForTrade": 0.0},

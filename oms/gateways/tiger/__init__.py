@@ -1,5 +1,6 @@
 """Tiger Brokers on their own SDK: US stocks, limit and market orders of the day."""
 
+from oms.gateways.tiger.binding import binding
 from oms.gateways.tiger.broker import TigerBroker
 from oms.gateways.tiger.client import TigerClient
 from oms.gateways.tiger.endpoint import Endpoint, endpoint_of
@@ -19,6 +20,7 @@ __all__ = [
     "TigerMarket",
     "TigerPush",
     "agree",
+    "binding",
     "endpoint_of",
     "read_credentials",
 ]

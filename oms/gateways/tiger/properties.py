@@ -107,10 +107,13 @@ def agree(mode: str, account: str) -> None:
     kind = kind_of(account)
     if mode == "paper" and kind is not AccountKind.PAPER:
         raise RefusedError(
-            f"mode: paper, but Tiger account {masked(account)} is a real one ({kind.value}); a paper account has 17 digits"
+            f"mode is paper but account {masked(account)} is a live Tiger account ({kind.value}; paper accounts have 17 "
+            "digits); nothing was sent"
         )
     if mode == "live" and kind is AccountKind.PAPER:
-        raise RefusedError(f"mode: live, but Tiger account {masked(account)} is a paper account (17 digits)")
+        raise RefusedError(
+            f"mode is live but account {masked(account)} is a Tiger paper account (17 digits); nothing was sent"
+        )
 
 
 def read_credentials(path: Path, env: Mapping[str, str]) -> Credentials:
