@@ -21,6 +21,7 @@ class Cadence:
         self._driver = driver
         self._interval = interval.total_seconds()
         self._started = driver.clock.elapsed()
+        self._heard = driver.state.asked_to_run
 
     def wait_for_the_next(self) -> int | None:
         """Wait for the next beat; the exit code of a signal that came meanwhile, else None.
@@ -53,6 +54,9 @@ class Cadence:
         until = self._driver.clock.elapsed() + seconds
         while True:
             signal = self._driver.stop_signal()
+            if self._driver.state.asked_to_run != self._heard:  # a person wants it now
+                self._heard = self._driver.state.asked_to_run
+                return signal
             left = until - self._driver.clock.elapsed()
             if signal is not None or left <= 0:
                 return signal

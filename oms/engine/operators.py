@@ -17,7 +17,7 @@ from oms.model.event import (
     SymbolUnfrozen,
     Unblacklisted,
 )
-from oms.model.state import AccountState
+from oms.model.state import RUN_NOW, AccountState
 from oms.model.symbol import canonical_symbol
 from oms.ports import Message
 
@@ -74,6 +74,8 @@ def _carry_out(state: AccountState, message: Message, fence: int | None) -> tupl
                 return _refused(message, f"{symbol} is not frozen")
             thawed = SymbolUnfrozen(symbol=symbol, reason=reason, author=author, inbox_id=inbox_id)
             return [thawed], f"{symbol} may trade again"
+        case command if command == RUN_NOW:
+            return _run_now(state, message, fence)
         case "resolve":
             return _resolve(state, message, reason, fence)
         case other if other == COMMAND:
@@ -87,6 +89,16 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone")
     return instant
+
+
+def _run_now(state: AccountState, message: Message, fence: int | None) -> tuple[list[Event], str]:
+    """A person's wish that the next cycle begins at once; it changes nothing of what that cycle may do."""
+    if fence is None:
+        return _refused(message, "no engine is running; `run` starts one")
+    if state.halt is not None:
+        return _refused(message, "the account is halted; `release` it first")
+    answer = "the next cycle begins at once" if state.open_cycle is None else "the next cycle begins after this one"
+    return [_answered(message, answer, accepted=True)], answer
 
 
 def _resolve(state: AccountState, message: Message, reason: str, fence: int | None) -> tuple[list[Event], str]:

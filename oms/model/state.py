@@ -75,6 +75,10 @@ def _quarantine_reason(cl_ord_id: str) -> str:
     return f"order {cl_ord_id} is in quarantine"
 
 
+RUN_NOW = "run_now"
+"""The operators' command that lets the next cycle begin at once."""
+
+
 class AccountState:
     """The fold of one account's chain; ``apply`` is the only way it changes."""
 
@@ -116,6 +120,8 @@ class AccountState:
         """What the last comparison with the broker found, less what an operator has adopted since."""
         self.attention = 0
         """Times a person was asked to look."""
+        self.asked_to_run = 0
+        """Number of the last command that asked for a cycle at once, in this process; 0 where there was none."""
 
     @property
     def open_cycle(self) -> Cycle | None:
@@ -261,9 +267,13 @@ class AccountState:
             case AccountOpened():
                 self._open_account(event)
             case CommandAnswered():
-                pass
+                self._hear(event)
             case _:
                 self._apply_licence(event)
+
+    def _hear(self, event: CommandAnswered) -> None:
+        if event.command == RUN_NOW and event.accepted:
+            self.asked_to_run = event.inbox_id or 0
 
     def _apply_licence(self, event: Event) -> None:
         match event:

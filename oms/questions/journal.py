@@ -42,6 +42,17 @@ def after(desk: Desk, place: int, limit: int) -> dict[str, Any]:
     return onwards(desk, EventFilter(), place, limit)
 
 
+def end(desk: Desk) -> int:
+    """Last row of the journal; 0 where nothing has run yet."""
+    from oms.journal.loading import read_head
+
+    def question(reader: Reader) -> int:
+        with reader.asking("reading the head") as connection:
+            return read_head(connection, reader.account).seq
+
+    return desk.ask(question, 0)
+
+
 def tail(desk: Desk, limit: int) -> dict[str, Any]:
     """The newest facts, oldest of them first."""
     from oms.journal import history

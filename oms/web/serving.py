@@ -16,6 +16,7 @@ from oms.web.application import make_app
 from oms.web.gate import Doors, Gate
 from oms.web.listening import Tls
 from oms.web.neighbour import Neighbour
+from oms.web.stream import Tide
 
 _CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
 GRACE_S = 3
@@ -62,7 +63,8 @@ class Service:
         self._listening = listening
         self._engine = engine
         self._code: int | None = None
-        self._server = server_of(make_app(desk, doors), tls)
+        self._tide = Tide(desk)
+        self._server = server_of(make_app(desk, doors, self._tide), tls)
 
     def run(self) -> int:
         """Serve until a signal; answers the exit code: the engine's where it failed, else the signal's."""
@@ -86,6 +88,7 @@ class Service:
     def _caught(self, number: int, _frame: FrameType | None) -> None:
         """The first signal ends all at its next step, the second at once."""
         self._code = _CODES[signal.Signals(number)]
+        self._tide.leave()
         self._server.should_exit = True
         if self._engine is not None:
             self._engine.stop()

@@ -45,6 +45,10 @@ class Sessions:
             return None
         return Viewer(scope=Scope(word), session=name, csrf=self._signature("csrf", name))
 
+    def goes_on(self, viewer: Viewer) -> bool:
+        """Whether this viewer may still be answered: nobody logged out meanwhile."""
+        return viewer.session not in self._ended
+
     def end(self, viewer: Viewer) -> None:
         """Log out: the cookie opens nothing any more, wherever else it is kept."""
         _remember(self._ended, viewer.session, None)

@@ -13,6 +13,7 @@ from oms.errors import TryAgainError
 from oms.model.account import Session
 from oms.model.signal import Signals
 from tests.engine.house import House, buy
+from tests.journal.facts import account_opened
 
 INTERVAL = timedelta(seconds=30)
 
@@ -96,3 +97,18 @@ def test_an_engine_that_stays_up_tries_again_when_the_broker_is_down_before_a_cy
     ending = house.run(buy("CCC", 10), loop=True, stop_after=2)
     assert house.cycle.opened.buys[0].symbol == "CCC"
     assert ending.exit_code == 143
+
+
+def test_a_person_need_not_wait_for_the_beat(tmp_path: Path) -> None:
+    """A wish to run now ends the wait at the next look at the mailbox, once; the beat after it is where it was."""
+    house = House(tmp_path)
+    house.market.skips_nights = False
+    driver = house.driver()
+    house.journal.append_barrier([account_opened()])
+    cadence = Cadence(driver, INTERVAL)
+    start = house.clock.now()
+    house.mailbox.post(house.clock, "run_now", reason="the news are out")
+    assert cadence.wait_for_the_next() is None
+    assert (house.clock.now() - start).total_seconds() < 1
+    assert cadence.wait_for_the_next() is None
+    assert abs((house.clock.now() - start).total_seconds() - 30) < 0.5

@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "blacklist_remove": {"symbol": "AAA"},
     "unfreeze": {"symbol": "AAA"},
     "resolve": {"cl_ord_id": "S0", "reason": "seen"},
+    "run_now": {"reason": "the news are out"},
     "no such thing": {},
 }
 
@@ -152,3 +153,14 @@ def test_the_blacklist_and_the_freezer_are_told_apart() -> None:
     assert tell(story, "unfreeze", symbol="AAA") == "AAA may trade again"
     assert tell(story, "blacklist_remove", symbol="AAA") == "AAA is off the blacklist"
     assert (story.state.frozen, story.state.blacklist) == ({}, {})
+
+
+def test_a_cycle_at_once_is_for_an_engine_that_runs_and_is_not_halted() -> None:
+    """Without an engine, or with the brake on, the wish is refused and says what to do; else the state knows of it."""
+    story = Story()
+    assert tell(story, "run_now") == "refused: no engine is running; `run` starts one"
+    assert story.state.asked_to_run == 0
+    assert tell(story, "run_now", fence=1) == "the next cycle begins at once"
+    assert story.state.asked_to_run == 7
+    tell(story, "halt", fence=1)
+    assert "halted" in tell(story, "run_now", fence=1)

@@ -20,6 +20,7 @@ from oms.web.keys import Keys, keys_from
 from oms.web.listening import listen, own_address
 from oms.web.serving import server_of
 from oms.web.sessions import Sessions
+from oms.web.stream import Tide
 
 TOKEN = "t0ken-" + "x" * 40
 
@@ -91,7 +92,7 @@ def house_in(
         )
         house = House(folder, desk, keys, doors, port)
         doors.log = house.said.append
-        with running(server_of(make_app(desk, doors)), listening), house.stack:
+        with running(server_of(make_app(desk, doors, Tide(desk))), listening), house.stack:
             yield house
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from oms.web.application import api
+from oms.web.stream import Tide
 from tests.cli.conftest import Oms
 from tests.web.house import House
 
@@ -97,7 +98,7 @@ def test_every_answer_has_the_shape_that_the_description_promises(
     folder = tmp_path_factory.mktemp("nothing") if nothing else house.folder
     with house_in(folder) as asked:
         client = asked.reader()
-        for route in routes(api(asked.desk)):
+        for route in routes(api(asked.desk, asked.doors, Tide(asked.desk))):
             model = route.responses.get(200, {}).get("model")
             if model is None or "{" in route.path or "diff" in route.path:
                 continue
