@@ -57,8 +57,9 @@ def give(
     *,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    by: str | None = None,
 ) -> Reply:
-    """Leave a command in the mailbox and see that it is journaled.
+    """Leave a command in the mailbox and see that it is journaled, given ``by`` whoever runs this program or somebody else.
 
     It counts from the mailbox's commit. With no engine running, the lease is taken for as long as it takes to journal
     it; ``say`` is told where that moved a database up.
@@ -72,7 +73,7 @@ def give(
     # And before the first fact, which says what the account held, only the engine may write.
     can_be_journaled = has_facts(where.journal_url, loaded.config.account, mode)
     with closing(open_mailbox(where.journal_url, where.inbox, loaded.config.account)) as inbox:
-        inbox_id = inbox.post(author(), command, arguments)
+        inbox_id = inbox.post(by or author(), command, arguments)
         if not can_be_journaled:
             why = "nothing has run yet; the first run obeys it"
             return Reply(inbox_id=inbox_id, answer=None, by_engine=False, why=why)

@@ -6,9 +6,10 @@ from fastapi import APIRouter, FastAPI
 
 from oms import __version__
 from oms.questions.asking import Desk
-from oms.web import entrance, failing, pulse, site
-from oms.web.api import account, configuration, description, events, history
+from oms.web import entrance, failing, forms, pulse, site
+from oms.web.api import account, configuration, description, events, history, operating
 from oms.web.api.answering import PROBLEMS
+from oms.web.commands import Teller
 from oms.web.gate import Doors, Gate
 from oms.web.stream import Tide
 
@@ -19,19 +20,22 @@ def make_app(desk: Desk, doors: Doors, tide: Tide) -> Gate:
         title="oms", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     failing.install(app, site.problem_page, doors.log)
-    app.include_router(api(desk, doors, tide))
+    teller = Teller(desk)
+    app.include_router(api(desk, doors, tide, teller))
+    app.include_router(forms.router(teller, doors))
     app.include_router(pulse.router(desk))
     app.include_router(entrance.router(doors))
     app.include_router(site.router(desk))
     return Gate(app, doors)
 
 
-def api(desk: Desk, doors: Doors, tide: Tide) -> APIRouter:
+def api(desk: Desk, doors: Doors, tide: Tide, teller: Teller) -> APIRouter:
     """Everything below ``/api``."""
     below = APIRouter(prefix="/api", responses=PROBLEMS)
     below.include_router(account.old_status(desk))
     below.include_router(events.router(tide, doors))
     for room in (account, history, configuration):
         below.include_router(room.router(desk), prefix="/v1")
+    below.include_router(operating.router(teller), prefix="/v1")
     below.include_router(description.router())
     return below

@@ -112,12 +112,12 @@ class Gate:
     """An ASGI application around another."""
 
     def __init__(self, inside: ASGIApp, doors: Doors) -> None:
-        self._inside = inside
+        self.inside = inside
         self.doors = doors
 
     async def __call__(self, scope: Asgi, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._inside(scope, receive, send)
+            await self.inside(scope, receive, send)
             return
         if scope["type"] != "http":  # there is no web socket here; closing it before the handshake answers 403
             await send({"type": "websocket.close", "code": 1008})
@@ -133,7 +133,7 @@ class Gate:
             if isinstance(body, Refusal):
                 await body.response()(scope, receive, started)
                 return
-            await self._inside(scope, _replayed(body, receive), started)
+            await self.inside(scope, _replayed(body, receive), started)
         except Exception as error:  # noqa: BLE001 - nothing of an unforeseen error may reach the other side
             refusal = Refusal(
                 status=HTTPStatus.INTERNAL_SERVER_ERROR, code="a_bug", message="something went wrong here; see the log"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from oms.config import load_config
 from oms.questions.asking import Desk
@@ -114,3 +116,24 @@ def html(answer: httpx.Response) -> str:
     """The page of an answer that is one."""
     assert answer.headers["content-type"].startswith("text/html")
     return answer.text
+
+
+def app_of(house: House) -> FastAPI:
+    """The application behind the gate of a house like this one, to look at its routes."""
+    inside = make_app(house.desk, house.doors, Tide(house.desk)).inside
+    assert isinstance(inside, FastAPI)
+    return inside
+
+
+def routes_of(house: House) -> Iterator[tuple[str, set[str], BaseRoute]]:
+    """Every path of the application, with the methods that it takes."""
+    return _walk(app_of(house).routes, "")
+
+
+def _walk(routes: Iterable[BaseRoute], prefix: str) -> Iterator[tuple[str, set[str], BaseRoute]]:
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:  # FastAPI puts a router into another one only when it is asked
+            yield from _walk(included.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
+        else:
+            yield prefix + getattr(route, "path", ""), set(getattr(route, "methods", None) or ()), route
