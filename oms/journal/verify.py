@@ -267,7 +267,8 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
             raise _Bad(problem, RESTORE, fact.seq)
         if number % BATCH == 0:
             shadow.write(raw, state)
-    shadow.write(raw, state)
+    if state.seq:  # a journal that was only just made casts no shadow yet
+        shadow.write(raw, state)
     raw.execute("COMMIT")
     return state
 

@@ -38,6 +38,15 @@ def test_an_untouched_journal_is_good(story: Path) -> None:
         assert verdict.rows == verdict.seq > 50
 
 
+def test_a_journal_that_was_only_just_made_is_good(journal: SqliteJournal, path: Path) -> None:
+    """Its process may have died, or its machine lost its power, before the first fact: that is no damage."""
+
+    journal.close()
+    verdict = verdict_of(path)
+    assert verdict.ok, verdict
+    assert verdict.seq == 0
+
+
 @pytest.mark.parametrize(
     ("change", "row"),
     [
