@@ -22,6 +22,7 @@ from oms.cli import journal, options, running, status
 from oms.configuration.document import parse_document
 from oms.errors import InDoubt
 from oms.gateways.paper import PaperBroker
+from oms.journal import machine
 from oms.model.order import OrderRequest
 
 IMPORTED = (app, journal, options, running, status)
@@ -59,6 +60,8 @@ def child(start: dict[str, Any]) -> None:
     passed: list[str] = []
     if start.get("count"):
         crashpoints.strike = passed.append
+    if start.get("boot"):
+        machine.restart_token = lambda: start["boot"]  # type: ignore[assignment]  # this life of the machine is another
     lose_replies(start.get("lost_replies", 0))
     if start.get("user"):
         os.setuid(start["user"])  # to be refused what root is never refused
