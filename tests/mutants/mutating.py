@@ -1,0 +1,157 @@
+"""Small wrong versions of one module: each differs from it in one place, as a slip of the hand would."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+COUNTED: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
+NAMED = {
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "ROUND_FLOOR": "ROUND_CEILING",
+    "ROUND_CEILING": "ROUND_FLOOR",
+    "ROUND_DOWN": "ROUND_UP",
+    "ROUND_UP": "ROUND_DOWN",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One wrong version."""
+
+    module: str
+    line: int
+    function: str
+    """The innermost function or class around the place."""
+    change: str
+    """What was there, and what is there now, as source."""
+    source: str
+
+    @property
+    def name(self) -> str:
+        """How a list of survivors names it: without its line, which moves with every edit."""
+        return f"{self.module}.{self.function}: {self.change}"
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """Every mutant of a module of ours, from its top to its end."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    tree = ast.parse(path.read_text("utf-8"))
+    for place, function in _places(tree):
+        for was, becomes in _changes(place):
+            yield Mutant(
+                module=module,
+                line=getattr(place, "lineno", 0),
+                function=function,
+                change=f"{was} -> {becomes}",
+                source=ast.unparse(tree),
+            )
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """Nodes at which something is decided or computed, each with the name of what is around it."""
+
+    def walk(node: ast.AST, around: str) -> Iterator[tuple[ast.AST, str]]:
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list", "type_params", "keywords_doc"):
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr | ast.Raise | ast.Assert):
+                    continue
+                inner = around
+                if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                    inner = f"{around}.{child.name}" if around else child.name
+                yield child, inner or "module"
+                yield from walk(child, inner)
+
+    yield from walk(tree, "")
+
+
+Change = tuple[str, str]
+
+
+def _changes(node: ast.AST) -> Iterator[Change]:
+    """Change the tree at one node in each wrong way, one at a time; put back after each."""
+    was = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
+    for change in _wrong_ways(node):
+        kind, kept = node.__class__, copy.copy(node.__dict__)
+        change()
+        yield _short(was), _short(ast.unparse(node))
+        node.__class__ = kind
+        node.__dict__.clear()
+        node.__dict__.update(kept)
+
+
+def _short(text: str) -> str:
+    first = text.splitlines()[0] if text else "nothing"
+    return first if len(first) <= 100 else first[:97] + "..."
+
+
+def _wrong_ways(node: ast.AST) -> Iterator[Callable[[], None]]:
+    put = partial(partial, setattr, node)
+    match node:
+        case ast.Compare(ops=ops):
+            for number, op in enumerate(ops):
+                for other in COMPARED[type(op)]:
+                    yield put("ops", [*ops[:number], other(), *ops[number + 1 :]])
+        case ast.BinOp(op=ast.BitOr(), right=ast.Constant(value=None)):
+            return  # a type, not a sum
+        case ast.BinOp() | ast.AugAssign() if type(node.op) in COUNTED:
+            yield put("op", COUNTED[type(node.op)]())
+        case ast.BoolOp():
+            yield put("op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+            for number in range(len(node.values)):
+                yield put("values", node.values[:number] + node.values[number + 1 :])
+        case ast.UnaryOp(op=ast.Not()):
+            yield partial(_become, node, ast.Call(func=ast.Name(id="bool"), args=[node.operand], keywords=[]))
+        case ast.IfExp() | ast.If() | ast.While() if not isinstance(node.test, ast.Compare):
+            yield put("test", ast.UnaryOp(op=ast.Not(), operand=node.test))
+        case ast.Constant(value=bool(truth)):
+            yield put("value", not truth)
+        case ast.Constant(value=int(number)):
+            yield put("value", number + 1)
+        case ast.Name(id=name) if name in NAMED:
+            yield put("id", NAMED[name])
+        case ast.Return() if node.value is not None and ast.unparse(node.value) != "None":
+            yield put("value", ast.Constant(value=None))
+        case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
+            yield partial(_become, node, ast.Expr(value=ast.Constant(value=Ellipsis)))
+        case ast.Continue():
+            yield partial(_become, node, ast.Break())
+
+
+def _become(node: ast.AST, other: ast.AST) -> None:
+    """Let a node be another one in place: its parents need not be known."""
+    node.__class__ = other.__class__
+    node.__dict__.clear()
+    node.__dict__.update(other.__dict__)
