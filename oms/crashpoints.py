@@ -59,6 +59,13 @@ POINTS: dict[str, str] = {
     "restore.after_end": "all is restored, the lease is not given back",
     "restore.before_facts": "after a restore the broker was asked, nothing is journaled",
     "restore.before_lift": "what the broker said is journaled, the mark of the restore stands",
+    "archive.during_copy": "the facts of closed years are copied, under no name that counts",
+    "archive.before_rename": "an archive is written, checked and on the disk, under no name that counts",
+    "archive.after_rename": "an archive has its name, nobody looks there",
+    "archive.before_register": "the chain says where its facts go, readers do not know it",
+    "archive.after_register": "readers take facts from the archive, all of them are still in the database",
+    "archive.during_removal": "some of the archived facts have left the database",
+    "archive.before_shrink": "the archived facts have left the database, its file is as large as before",
     "config.before_rename": "a configuration is written, under no name that counts",
     "config.before_sync": "a configuration has its name, the folder is not on the disk",
 }

@@ -77,7 +77,12 @@ def moment(reader: Reader, at: datetime) -> Moment:
 def last_before(connection: Connection, at: datetime) -> int | None:
     """The newest fact that was journaled at or before an instant."""
     events = tables.events
-    statement = select(events.c.seq).where(events.c.at <= at).order_by(events.c.at.desc(), events.c.seq.desc()).limit(1)
+    statement = (
+        select(events.c.seq, events.c.at)
+        .where(events.c.at <= at)
+        .order_by(events.c.at.desc(), events.c.seq.desc())
+        .limit(1)
+    )
     return connection.execute(statement).scalar()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from oms.audit.public import VIEWS
 from oms.errors import DamagedError, UsageError
+from oms.journal import archives
 from oms.journal.connection import BUSY_S, translate
 
 BATCH = 500
@@ -71,6 +72,8 @@ class Question:
         try:
             raw = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
             raw.execute("PRAGMA trusted_schema = OFF")
+            raw.execute("BEGIN")
+            self._attach(raw)
             for view in VIEWS:
                 raw.execute(view.statement)
             raw.execute("PRAGMA query_only = ON")
@@ -81,6 +84,12 @@ class Question:
         raw.set_authorizer(_authorize)
         raw.set_progress_handler(self._is_late, STEPS)
         return raw
+
+    def _attach(self, raw: sqlite3.Connection) -> None:
+        """Let the question see the facts of closed years too."""
+        account = raw.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
+        if account is not None:
+            archives.attach(raw, account[0], self._path)
 
     def _is_late(self) -> bool:
         self._late = time.monotonic() > self._until

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from oms.config import LoadedConfig, load_config
 from oms.configuration.loosening import Change, changes
 from oms.engine.standing import restored_orders, sentences, standing_text
 from oms.errors import DamagedError, OmsError, RefusedError, UsageError
+from oms.journal import archives
 from oms.journal.connection import driver, reader_engine
 from oms.journal.loading import load
 from oms.model.state import AccountState
@@ -250,6 +252,8 @@ def _loaded(connection: Connection, plan: Plan) -> tuple[AccountState, tuple[int
     kept = plan.manifest.journal
     if not plan.manifest.with_journal or kept is None:
         return state, head, None
+    with suppress(DamagedError):  # without its archives only the facts since them are counted
+        archives.attach(raw, account, plan.where.journal)
     row = raw.execute("SELECT hash FROM events WHERE account = ? AND seq = ?", (account, kept.seq)).fetchone()
     common = kept.seq if row is not None and row[0].hex() == kept.hash else 0
     counts = dict(

@@ -14,6 +14,7 @@ from oms.engine.standing import restored_orders
 from oms.errors import DamagedError, UsageError
 from oms.inputfile import decode
 from oms.journal import schema
+from oms.journal.archives import moved_up_to
 from oms.journal.chain import StoredRow, walk
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
@@ -22,7 +23,7 @@ from oms.journal.tables import SCHEMA_REVISION
 from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
 
-_ROWS = "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash FROM events ORDER BY seq"
+_ROWS = "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash FROM events WHERE seq > ? ORDER BY seq"
 
 
 def check_contents(contents: Contents, where: Path) -> None:
@@ -79,7 +80,9 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
             about = dict(raw.execute("SELECT name, value FROM meta WHERE name IN ('account', 'mode')"))
             _refuse_contradiction(str(about.get("account")), manifest.account, "account")
             _refuse_contradiction(str(about.get("mode")), manifest.mode, "mode")
-            walked = walk(manifest.account, _rows(raw))
+            # What lies in archives is no part of a backup; the chain of the rest begins at their end.
+            moved, link = moved_up_to(raw, manifest.account)
+            walked = walk(manifest.account, _rows(raw, moved), moved, link)
             if walked.bad is not None:
                 raise DamagedError(f"{where} holds a journal whose chain is broken: {walked.problem}")
             head = manifest.journal
@@ -104,6 +107,6 @@ def _refuse_contradiction(found: str, wanted: str, what: str) -> None:
         raise DamagedError(f"the backup contradicts itself: its {what} is {wanted}, its journal's is {found}")
 
 
-def _rows(raw: sqlite3.Connection) -> Iterator[tuple[StoredRow, bytes]]:
-    for *row, link in raw.execute(_ROWS):
+def _rows(raw: sqlite3.Connection, after: int) -> Iterator[tuple[StoredRow, bytes]]:
+    for *row, link in raw.execute(_ROWS, (after,)):
         yield tuple(row), link

@@ -16,6 +16,7 @@ from oms.cli import options
 from oms.cli.archive import anchor, export_, import_
 from oms.cli.layout import fact_lines, span
 from oms.cli.reading import NOTHING_YET, Answer, at_desk, of_journal, show
+from oms.cli.retention import archive, archives
 from oms.errors import EXIT_DONE, DamagedError, UsageError
 from oms.questions import journal as questions
 from oms.questions.journal import COLUMNS
@@ -36,7 +37,7 @@ def journal() -> None:
     """Look at the facts, and verify that they are what was written."""
 
 
-for _command in (export_, import_, anchor):
+for _command in (export_, import_, anchor, archive, archives):
     journal.add_command(_command)
 
 

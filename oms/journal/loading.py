@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, literal_column, select
 
 from oms.errors import DamagedError
 from oms.journal import tables
@@ -141,14 +141,20 @@ def _whole_order(connection: Connection, row: RowMapping | None) -> Order | None
 def last_seq(connection: Connection, account: str) -> int:
     """The newest row of an account; 0 where it has none."""
     events = tables.events
-    return connection.execute(select(func.max(events.c.seq)).where(events.c.account == account)).scalar() or 0
+    # Not max(): over a journal with archives that would read every part of it.
+    newest = select(events.c.seq).where(events.c.account == account).order_by(events.c.seq.desc()).limit(1)
+    return connection.execute(newest).scalar() or 0
 
 
 def last_version(connection: Connection, cycle_id: str, account: str | None = None) -> int:
     """Version of the newest fact of a cycle; 0 where it has none."""
     events = tables.events
     statement = select(events.c.version).where(_of_cycle(cycle_id, account)).order_by(events.c.version.desc()).limit(1)
-    return connection.execute(statement).scalar() or 0
+    found = connection.execute(statement).scalar()
+    if found is None:
+        moved = tables.archived_cycles
+        found = connection.execute(select(moved.c.version).where(moved.c.cycle_id == cycle_id)).scalar()
+    return found or 0
 
 
 def _of_cycle(cycle_id: str, account: str | None) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from oms.errors import DamagedError, UsageError
-from oms.journal import schema
+from oms.journal import archives, schema
 from oms.journal.anchors import anchors_file
 from oms.journal.connection import driver, give_up_after, reader_engine, sqlite_file, translate
 
@@ -37,7 +37,7 @@ class Reader:
         self.shared = False
         """Whether its tables hold other accounts too."""
         self.where: object = path or "the journal in memory"
-        with self.asking("opening the journal") as connection:
+        with self.asking("opening the journal", whole=False) as connection:
             found = schema.examine(connection, self.where)
             if found is schema.Found.EMPTY:
                 raise NoJournal(f"there is no journal in {self.where} yet; `run` makes it")
@@ -52,12 +52,15 @@ class Reader:
         self.mode: str = about["mode"]
 
     @contextmanager
-    def asking(self, doing: str) -> Iterator[Connection]:
+    def asking(self, doing: str, *, whole: bool = True) -> Iterator[Connection]:
         """A connection that sees one state of the journal from its first question to its last.
+
+        ``whole`` is for questions about the past: facts that lie in archives are seen with the others. Without it only what
+        the engine itself would load is certain to be there, and no archive is needed.
 
         Raises:
             StorageError: the database cannot be read now, or not as fast as it must be.
-            DamagedError: it is damaged, or not a journal.
+            DamagedError: it is damaged, or not a journal, or an archive that is needed is not in its place.
         """
         try:
             if self._kept is not None:
@@ -67,7 +70,10 @@ class Reader:
             with self._engine.connect() as connection:
                 if self._patience_s is not None:
                     give_up_after(driver(connection), self._patience_s)
-                driver(connection).execute("BEGIN")
+                raw = driver(connection)
+                raw.execute("BEGIN")
+                if whole and self.path is not None:
+                    archives.attach(raw, self.account, self.path)
                 yield connection
         except (sqlite3.Error, DBAPIError) as error:
             raise translate(error, self.where, doing) from error

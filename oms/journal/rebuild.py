@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from oms.errors import DamagedError
-from oms.journal import marks, tables
+from oms.journal import archives, marks, tables
 from oms.journal.casting import insert_sql
 from oms.journal.connection import FULL, driver, set_synchronous, sqlite_file, translate, tune_scratch, writer_engine
 from oms.journal.lease import LeaseRow
@@ -44,6 +44,9 @@ def rebuild(
         lease = LeaseRow(account, clock, 15.0, process or this_process())
         try:
             set_synchronous(raw, FULL)
+            path = sqlite_file(url)
+            if path is not None:
+                archives.attach(raw, account, path)
             # One transaction from the lease to the new rows: nobody can append in between.
             raw.execute("BEGIN IMMEDIATE")
             fence = lease.take(raw).fence

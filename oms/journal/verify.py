@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from oms.errors import DamagedError
-from oms.journal import anchors, loading, marks, tables
+from oms.journal import anchors, archives, loading, marks, tables
 from oms.journal.answers import Answer
 from oms.journal.chain import StoredRow, Walk, walk
 from oms.journal.codec import decode
@@ -38,10 +38,8 @@ BATCH = 2000
 RESTORE = "stop the engine, restore the newest good backup, and let `run` reconcile it with the broker"
 REBUILD = "the facts are whole: `journal rebuild` casts the tables anew from them"
 
-_ROWS = (
-    "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account FROM events"
-    " WHERE seq > ?{} ORDER BY seq"
-)
+ARCHIVE = "put back a good copy of the archive; the database beside it is as it was"
+
 _LINK = "SELECT hash FROM events WHERE account = ? AND seq = ?"
 
 
@@ -136,6 +134,7 @@ def _check(
     fold: bool,
 ) -> None:
     started = time.perf_counter()
+    _check_archives(connection, reader, full=False)
     if verified is not None:
         _check_verified(connection, reader.account, *verified)
     last = loading.last_seq(connection, reader.account)
@@ -144,7 +143,9 @@ def _check(
     found.seq, found.head = walked.seq, walked.head
     found.chain_s = time.perf_counter() - started
     if walked.bad is not None:
-        raise _Bad(walked.problem, RESTORE, walked.bad)
+        raise _Bad(walked.problem, _remedy_for(connection, reader, walked.bad), walked.bad)
+    if full:
+        _check_archives(connection, reader, full=True)
     _check_head(connection, reader.account, walked)
     found.anchors = _check_anchors(connection, reader)
     if fold:
@@ -156,12 +157,18 @@ def _check(
 # The chain
 
 
-def _rows(connection: Connection, account: str, after: int) -> Iterator[Any]:
-    """Every stored row after one. A file holds one account: there a row that names another is looked at, and bad."""
-    raw = statements(connection)
-    if connection.dialect.name == "sqlite":
-        return stream(raw, _ROWS.format(""), (after,))
-    return stream(raw, _ROWS.format(" AND account = ?"), (after, account))
+def _remedy_for(connection: Connection, reader: Reader, row: int) -> str:
+    if reader.path is None or row > archives.moved_up_to(driver(connection), reader.account)[0]:
+        return RESTORE
+    return ARCHIVE
+
+
+def _check_archives(connection: Connection, reader: Reader, *, full: bool) -> None:
+    if reader.path is None:
+        return
+    wrong = archives.first_wrong(driver(connection), reader.account, reader.path, full=full)
+    if wrong is not None:
+        raise _Bad(wrong[0], ARCHIVE, wrong[1])
 
 
 def _walk(connection: Connection, account: str, start: int) -> Walk:
@@ -171,7 +178,7 @@ def _walk(connection: Connection, account: str, start: int) -> Walk:
         if row is None or not isinstance(row[0], bytes):
             raise _Bad(f"row {start} is missing", RESTORE, start)
         head = row[0]
-    return walk(account, _stored(_rows(connection, account, start), account), start, head)
+    return walk(account, _stored(archives.every_row(statements(connection), account, start), account), start, head)
 
 
 def _check_verified(connection: Connection, account: str, seq: int, link: bytes) -> None:
@@ -274,7 +281,9 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
 
 
 def _facts(source: Connection, account: str) -> Iterator[tuple[Recorded, int | None, str | None]]:
-    for seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, *_ in _rows(source, account, 0):
+    for seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, *_ in archives.every_row(
+        statements(source), account
+    ):
         try:
             event = decode(kind, data, cycle_id, cl_ord_id, symbol)
         except DamagedError as error:

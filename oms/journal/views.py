@@ -71,7 +71,7 @@ OVERDUE = timedelta(seconds=90)
 def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
     """What the account is doing, what it waits for, and whether anybody is at the wheel."""
     now = now or datetime.now(UTC)
-    with reader.asking("reading the status") as connection:
+    with reader.asking("reading the status", whole=False) as connection:
         account = _first(connection, select(tables.accounts).where(tables.accounts.c.account == reader.account))
         cycle = last_cycle(connection, reader.account)
         head = read_head(connection, reader.account)
@@ -112,7 +112,7 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
 
 def funds(reader: Reader, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
     """The newest reading of the account's money, and what unclosed buys reserve of it."""
-    with reader.asking("reading the funds") as connection:
+    with reader.asking("reading the funds", whole=False) as connection:
         reading = _newest_reading(connection, reader.account)
         unclosed = unclosed_orders(connection, reader.account)
     answer = {"schema": "oms.funds/1"}
@@ -124,7 +124,7 @@ def funds(reader: Reader, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
 
 def positions(reader: Reader) -> Answer:
     """The shares that the journal says are held, at the newest price it knows."""
-    with reader.asking("reading the positions") as connection:
+    with reader.asking("reading the positions", whole=False) as connection:
         rows = connection.execute(select(tables.holdings).where(tables.holdings.c.account == reader.account))
         held = {row["symbol"]: HOLDINGS.value(row) for row in rows.mappings()}
         selected = last_of_kind(connection, reader.account, Selected.kind)
@@ -158,7 +158,7 @@ def positions_of(held: Mapping[str, Holding], selected: Recorded | None, revalid
 
 def select_scores(reader: Reader, top: int | None = None) -> Answer:
     """The last screen of the universe, best first; ``top`` shows only so many of the ranked."""
-    with reader.asking("reading the last screen") as connection:
+    with reader.asking("reading the last screen", whole=False) as connection:
         found = last_of_kind(connection, reader.account, Selected.kind)
     if found is None or not isinstance(found.event, Selected):
         return {"schema": "oms.select/1", "as_of": None, "scores": []}
@@ -186,7 +186,7 @@ def select_scores(reader: Reader, top: int | None = None) -> Answer:
 def blacklist(reader: Reader) -> Answer:
     """Symbols that operators put on the blacklist; the configuration may name more."""
     listed = tables.blacklist
-    with reader.asking("reading the blacklist") as connection:
+    with reader.asking("reading the blacklist", whole=False) as connection:
         rows = connection.execute(select(listed).where(listed.c.account == reader.account)).mappings().all()
     return {
         "schema": "oms.blacklist/1",

@@ -41,9 +41,9 @@ class ReaderWithin(Reader):
         self.mode = mode
 
     @contextmanager
-    def asking(self, doing: str) -> Iterator[Connection]:
+    def asking(self, doing: str, *, whole: bool = True) -> Iterator[Connection]:
         """The kept connection; its errors are the caller's."""
-        del doing
+        del doing, whole
         assert self._kept is not None
         yield self._kept
 
