@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, literal_column, select, type_coerce
+from sqlalchemy import BigInteger, Connection, select, type_coerce
 
 from oms.audit.books import Book
 from oms.audit.past import newest_before
@@ -55,10 +55,10 @@ def pnl(reader: Reader, since: datetime | None = None, until: datetime | None = 
         days = _days(connection, reader.account)
         today = days[-1][1] if days else None
         began = next((seq for seq, each in days if each == today), _NEVER)
-        walk = _walked(connection, days, began, since, until)
+        walk = _walked(connection, reader.account, days, began, since, until)
         now = _valued(connection, {symbol: book.holding() for symbol, book in walk.books.items()}, _NEVER)
         before = _valued(connection, walk.then, began)
-        currency = _currency(connection)
+        currency = _currency(connection, reader.account)
     positions = {position["symbol"]: position for position in now["positions"]}
     unrealised = _unrealised(now)
     moved = unrealised - _unrealised(before)
@@ -105,6 +105,7 @@ def _days(connection: Connection, account: str) -> list[tuple[int, date]]:
 
 def _walked(
     connection: Connection,
+    account: str,
     days: list[tuple[int, date]],
     began: int,
     since: datetime | None,
@@ -112,19 +113,23 @@ def _walked(
 ) -> _Walk:
     """Every execution once, oldest first: they were written in the order of the chain."""
     fills = tables.fills
-    walk = _Walk(books={symbol: Book.of(held) for symbol, held in _opening(connection).items()})
+    walk = _Walk(books={symbol: Book.of(held) for symbol, held in _opening(connection, account).items()})
     opened = [seq for seq, _ in days]
     first = 0 if since is None else to_instant(since)
     last = _NEVER if until is None else to_instant(until)
-    statement = select(
-        fills.c.seq,
-        type_coerce(fills.c.at, BigInteger),
-        fills.c.symbol,
-        fills.c.side,
-        fills.c.last_qty,
-        type_coerce(fills.c.last_px, BigInteger),
-        type_coerce(fills.c.fee, BigInteger),
-    ).order_by(fills.c.seq)
+    statement = (
+        select(
+            fills.c.seq,
+            type_coerce(fills.c.at, BigInteger),
+            fills.c.symbol,
+            fills.c.side,
+            fills.c.last_qty,
+            type_coerce(fills.c.last_px, BigInteger),
+            type_coerce(fills.c.fee, BigInteger),
+        )
+        .where(fills.c.account == account)
+        .order_by(fills.c.seq)
+    )
     is_today = False
     for seq, at, symbol, side, qty, px, fee in connection.execute(statement):
         if not is_today and seq >= began:
@@ -143,20 +148,21 @@ def _walked(
     return walk
 
 
-def _opening(connection: Connection) -> dict[str, Holding]:
+def _opening(connection: Connection, account: str) -> dict[str, Holding]:
     """What was held when the journal began."""
-    opened = _first(connection)
+    opened = _first(connection, account)
     positions = () if opened is None else opened.positions
     return {p.symbol: Holding(qty=p.qty, cost=(p.qty * p.avg_cost).quantize(Decimal("0.000001"))) for p in positions}
 
 
-def _currency(connection: Connection) -> str | None:
-    opened = _first(connection)
+def _currency(connection: Connection, account: str) -> str | None:
+    opened = _first(connection, account)
     return None if opened is None else opened.currency
 
 
-def _first(connection: Connection) -> AccountOpened | None:
-    row = connection.execute(select(*STORED).where(tables.events.c.seq == literal_column("1"))).first()
+def _first(connection: Connection, account: str) -> AccountOpened | None:
+    events = tables.events
+    row = connection.execute(select(*STORED).where(events.c.account == account, events.c.seq == 1)).first()
     event = None if row is None else recorded(row).event
     return event if isinstance(event, AccountOpened) else None
 

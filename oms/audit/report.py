@@ -163,6 +163,7 @@ def _facts(connection: Connection, asked: _Asked, kind: str) -> Iterator[tuple[s
     statement = select(events.c.cycle_id, events.c.data).where(
         # Spelled out, not bound, so that the index of kinds serves it; the word is our own.
         events.c.kind == literal_column(f"'{kind}'"),
+        events.c.account == asked.account,
         events.c.seq >= asked.first_seq,
     )
     for cycle_id, data in connection.execute(statement.execution_options(yield_per=500)):
@@ -187,6 +188,7 @@ def _rejected_buys(connection: Connection, asked: _Asked) -> Iterator[tuple[str,
         .join(orders, orders.c.cl_ord_id == events.c.cl_ord_id)
         .where(
             events.c.kind == literal_column(f"'{OrderRejected.kind}'"),
+            events.c.account == asked.account,
             events.c.seq >= asked.first_seq,
             orders.c.side == Side.BUY.value,
         )
