@@ -55,7 +55,7 @@ def pnl(reader: Reader, since: datetime | None = None, until: datetime | None = 
         days = _days(connection, reader.account)
         today = days[-1][1] if days else None
         began = next((seq for seq, each in days if each == today), _NEVER)
-        walk = _walked(connection, reader.account, days, began, since, until)
+        walk = _walked(connection, reader.account, days, began, since=since, until=until)
         now = _valued(connection, {symbol: book.holding() for symbol, book in walk.books.items()}, _NEVER)
         before = _valued(connection, walk.then, began)
         currency = _currency(connection, reader.account)
@@ -108,6 +108,7 @@ def _walked(
     account: str,
     days: list[tuple[int, date]],
     began: int,
+    *,
     since: datetime | None,
     until: datetime | None,
 ) -> _Walk:
