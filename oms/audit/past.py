@@ -17,7 +17,7 @@ from oms.audit.books import Book, cash_moved
 from oms.errors import DamagedError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
-from oms.journal.loading import STORED, fold_cycle, recorded
+from oms.journal.loading import STORED, fold_cycle, ledger_of, recorded
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_micro, to_micro
 from oms.journal.shortcuts import holdings_of
@@ -173,7 +173,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
         _apply_out_of_turn(state, fact)
     state.attention = connection.execute(_counted("attention_raised", seq)).scalar_one()
     last = connection.execute(
-        select(cycles.c.cycle_id, cycles.c.trading_day)
+        select(cycles.c.cycle_id, cycles.c.trading_day, cycles.c.opened_seq)
         .where(cycles.c.account == account, cycles.c.opened_seq > 0, cycles.c.opened_seq <= seq)
         .order_by(cycles.c.opened_seq.desc())
         .limit(1)
@@ -183,6 +183,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
     _park(connection, state, last.cycle_id, seq)
     _book_fills(connection, state, seq)
+    state.ledger = ledger_of(connection, state, last.opened_seq, seq)
     screens = [fact.event for fact in newest_before(connection, Selected.kind, seq, SCREENS_KEPT)]
     state.screens = tuple(event for event in screens if isinstance(event, Selected))
     state.seq = seq

@@ -29,13 +29,15 @@ from oms.model.event import (
     CycleOpened,
     FundsObserved,
     Halted,
+    OrderFilled,
     PositionAdopted,
     Reconciled,
     Recorded,
     Selected,
 )
 from oms.model.order import Order
-from oms.model.state import SCREENS_KEPT, AccountState
+from oms.model.settlement import Ledger
+from oms.model.state import SCREENS_KEPT, AccountState, booked, ledger_at
 
 STORED = (
     tables.events.c.seq,
@@ -85,6 +87,7 @@ def load(connection: Connection, account: str) -> Loaded:
     except (ImpossibleFact, ValueError) as error:
         raise DamagedError(f"the journal of {account} does not add up: {error}; run `journal verify`") from error
     _load_lists(connection, state)
+    state.ledger = ledger_of(connection, state, opened_seq, head.seq)
     return Loaded(state=state, head=head, opened_seq=opened_seq)
 
 
@@ -276,6 +279,28 @@ def fold_cycle(facts: Iterator[Recorded]) -> Cycle | None:
         elif isinstance(event, CycleEvent | FundsObserved):
             cycle.apply(event, fact.at)
     return cycle
+
+
+def ledger_of(connection: Connection, state: AccountState, opened_seq: int, seq: int) -> Ledger | None:
+    """The settlement ledger at row ``seq``: as the cycle that opened at row ``opened_seq`` found it, and what was
+    filled since.
+    """
+    if state.cycle is None:
+        opened = state.opened
+        return None if opened is None else Ledger(currency=opened.currency, settled=opened.cash)
+    events = tables.events
+    since = select(*STORED).where(
+        events.c.account == state.account,
+        events.c.seq > opened_seq,
+        events.c.seq <= seq,
+        events.c.kind == OrderFilled.kind,
+    )
+    ledger: Ledger | None = ledger_at(state.cycle.opened)
+    for row in connection.execute(since.order_by(events.c.seq)):
+        event = recorded(row).event
+        assert isinstance(event, OrderFilled)
+        ledger = booked(ledger, event)
+    return ledger
 
 
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:

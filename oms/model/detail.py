@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -94,6 +94,10 @@ class RevalidationInputs:
     """Loss realised on this trading day, positive; zero for a profit."""
     blocked_by: str | None = None
     """Name of a rule that blocks every buy, e.g. ``unresolved_sell``."""
+    day: date | None = None
+    """Trading day on which the buys are sent; it differs from the cycle's only where that waited for settled cash."""
+    settles: date | None = None
+    """Settlement date of what is bought on that day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from oms.model.account import Funds, Position
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
 from oms.model.difference import Difference, DifferenceKind
 from oms.model.order import ZERO, OrdType, Side
+from oms.model.settlement import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,9 @@ class CycleOpened(CycleEvent):
     """Where the signals came from."""
     trade_no: int = 0
     """Orders acknowledged earlier on this trading day."""
+    ledger: Ledger | None = None
+    """Settled and unsettled money, and the shares that may not be sold yet, as this day's reading found them; None in
+    journals older than the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

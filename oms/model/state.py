@@ -38,6 +38,7 @@ from oms.model.event import (
     Unblacklisted,
 )
 from oms.model.order import ZERO, Order, Side
+from oms.model.settlement import HeldBack, Ledger, ledger_of_reading
 
 MICRO = Decimal("0.000001")
 """Smallest amount of money that is kept."""
@@ -69,6 +70,21 @@ class Holding:
         left = self.qty - qty
         cost = (self.cost * qty / self.qty).quantize(MICRO) if left > 0 else self.cost
         return replace(self, qty=left, cost=self.cost - cost, realised=self.realised + qty * px - fee - cost)
+
+
+def ledger_at(opened: CycleOpened) -> Ledger:
+    """The ledger with which a cycle began."""
+    return opened.ledger or ledger_of_reading(opened.funds, opened.settles)
+
+
+def booked(ledger: Ledger | None, event: OrderFilled) -> Ledger | None:
+    """The ledger after an execution."""
+    if ledger is None:
+        return None
+    value = event.last_qty * event.last_px
+    if event.side is Side.BUY:
+        return ledger.bought(event.symbol, event.last_qty, value + event.fee, event.settles)
+    return ledger.sold(value - event.fee, event.settles)
 
 
 def _quarantine_reason(cl_ord_id: str) -> str:
@@ -118,6 +134,8 @@ class AccountState:
         """The last two screens of the universe, newest first: a share that three in a row find ineligible is sold."""
         self.differences: tuple[Difference, ...] = ()
         """What the last comparison with the broker found, less what an operator has adopted since."""
+        self.ledger: Ledger | None = None
+        """Settled and unsettled money by the journal's own account; None before the first fact."""
         self.attention = 0
         """Times a person was asked to look."""
         self.asked_to_run = 0
@@ -146,6 +164,21 @@ class AccountState:
         """Whether an operator's word bars buys of this symbol at an instant of real time."""
         listed = self.blacklist.get(symbol)
         return listed is not None and (listed.until is None or at < listed.until)
+
+    def in_transit(self, day: date) -> Decimal:
+        """Proceeds that have not settled by the morning of ``day``."""
+        return ZERO if self.ledger is None else self.ledger.in_transit(day)
+
+    def held_back(self, day: date) -> dict[str, HeldBack]:
+        """Shares that may not be sold on ``day``, because the money that bought them has not settled."""
+        if self.ledger is None:
+            return {}
+        found = (self.ledger.held_back(each.symbol, self._held(each.symbol), day) for each in self.ledger.tagged)
+        return {back.symbol: back for back in found if back is not None}
+
+    def _held(self, symbol: str) -> Decimal:
+        held = self.holdings.get(symbol)
+        return ZERO if held is None else held.qty
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact of the chain.
@@ -181,10 +214,18 @@ class AccountState:
             raise ImpossibleFact(f"cycle {event.cycle_id} opened while {self.open_cycle.cycle_id} is open")
         self.parked = {o.cl_ord_id: o for o in self.orders if not o.is_closed}
         if event.trading_day != self.trading_day:
+            self.trades_today = self._trades_on(event.trading_day)
             self.trading_day = event.trading_day
-            self.trades_today = 0
             self.realised_today = ZERO
+        self.ledger = ledger_at(event)
         self.cycle = Cycle(event, recorded.at)
+
+    def _trades_on(self, day: date) -> int:
+        """Trades of the last cycle that belong to a later day than its own: it waited for settled cash until then."""
+        last = self.cycle
+        if last is None or last.revalidated is None or last.revalidated.inputs.day != day:
+            return 0
+        return sum(1 for order in last.buys if order.acknowledged_at is not None)
 
     def _known(self, event: OrderEvent) -> Order | None:
         """The order of any age that this is about; one of an earlier cycle is looked up and parked."""
@@ -231,6 +272,7 @@ class AccountState:
             self.cash += value - event.fee
             self.realised_today += after.realised - held.realised
         self.holdings[event.symbol] = after
+        self.ledger = booked(self.ledger, event)
 
     def _apply_account(self, event: Event, recorded: Recorded) -> None:
         inbox_id = getattr(event, "inbox_id", None)
@@ -306,6 +348,7 @@ class AccountState:
             raise ImpossibleFact("account_opened is the first row of a chain, and only that")
         self.opened = event
         self.cash = event.cash
+        self.ledger = Ledger(currency=event.currency, settled=event.cash)
         self.holdings = {
             p.symbol: Holding(qty=p.qty, cost=(p.qty * p.avg_cost).quantize(MICRO)) for p in event.positions
         }
