@@ -119,7 +119,18 @@ def test_no_circle_of_imports_exists() -> None:
 # ---- the ground is pure ----------------------------------------------------------------------------------------------
 
 DECIDING = {
-    *("conductor", "doubt", "operators", "orders", "patience", "reconciliation", "refusals", "revalidation", "round"),
+    *(
+        "conductor",
+        "doubt",
+        "money",
+        "operators",
+        "orders",
+        "patience",
+        "reconciliation",
+        "refusals",
+        "revalidation",
+        "round",
+    ),
     "settling",
 }
 """Rooms of the engine that decide and do nothing."""

@@ -309,6 +309,10 @@ class SettlementConfig(Section):
         description="after it the cycle goes on with the funds that are there",
     )
     allow_margin: Switch = Field(default=False, description="true confirms that borrowed money may be spent")
+    allow_unsettled_sales: Switch = Field(
+        default=False,
+        description="true confirms that shares bought with unsettled proceeds may be sold before those settle",
+    )
 
 
 class InDoubtConfig(Section):
@@ -343,6 +347,12 @@ class RiskConfig(Section):
     )
     max_order_quantity: Integer = Field(
         default=10_000, ge=1, le=1_000_000, description="shares in one order; guards against a mistyped quantity"
+    )
+    max_rejections: Integer = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="orders the broker may reject in a cycle before its remaining buys are blocked",
     )
     daily_loss_limit: Number | None = Field(
         default=None,

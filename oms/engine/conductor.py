@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oms.engine.money import may_be_spent
 from oms.engine.orders import Ask, Decision, Finished, Look, Seen, Stop, Wait
 from oms.engine.patience import has_passed, not_before
 from oms.engine.reconciliation import facts
@@ -27,7 +28,7 @@ from oms.model.event import (
     OrderInDoubt,
     OrderNotFound,
 )
-from oms.model.liquidity import NotFinite, spendable
+from oms.model.liquidity import NotFinite
 from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Side
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
@@ -156,15 +157,16 @@ def _buying(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Deci
     if last_look is not None:
         return last_look
     closed = BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle))
-    return Decision(events=(*_differences(state, cycle, seen), *_funds_left(cycle, seen, rules), closed))
+    return Decision(events=(*_differences(state, cycle, seen), *_funds_left(state, cycle, seen, rules), closed))
 
 
-def _funds_left(cycle: Cycle, seen: Seen, rules: Rules) -> Iterator[FundsObserved]:
+def _funds_left(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Iterator[FundsObserved]:
     """The reading of the last look: what is left after the buys, for whoever asks until the next cycle."""
     if seen.funds is None or seen.funds.at < cycle.phase_since:
         return
     try:
-        yield FundsObserved(cycle_id=cycle.cycle_id, funds=seen.funds, spendable=spendable(seen.funds, rules.funds))
+        left = may_be_spent(state, cycle, seen.funds, seen, rules)
+        yield FundsObserved(cycle_id=cycle.cycle_id, funds=seen.funds, spendable=left)
     except NotFinite:
         # Figures that cannot be read decide nothing here; the next cycle reads its own.
         return

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from oms import crashpoints
-from oms.engine import passages
+from oms.engine import days, passages
 from oms.engine.conductor import decide
 from oms.engine.limiter import MessageRate
 from oms.engine.older import OlderOrders
@@ -23,6 +23,7 @@ from oms.engine.orders import (
     Command,
     Finished,
     Look,
+    NextDay,
     ReadFunds,
     Reserve,
     Seen,
@@ -147,10 +148,8 @@ class Driver:
 
     def enter_session(self, last_day: date | None) -> bool:
         """Let the market enter the day to trade; False when there is none."""
-        cycle = self.state.open_cycle
-        session = self.market.enter(last_day, cycle.opened.trading_day if cycle is not None else None)
-        self.seen = replace(self.seen, session=session)
-        return session is not None
+        self.seen = days.entered(self.market, self.state, self.seen, last_day)
+        return self.seen.session is not None
 
     def stop_signal(self) -> int | None:
         """Exit code of the signal that asks this process to stop; None while it may go on."""
@@ -190,7 +189,8 @@ class Driver:
                 self._perform(decision.then)
 
     def _look_at_the_clock(self) -> None:
-        self.seen = replace(self.seen, now=self.now(), market_time=self.market.time())
+        seen = replace(self.seen, now=self.now(), market_time=self.market.time())
+        self.seen = days.after_the_close(self.market, self.state, seen, self.rules)
 
     def _journal_decided(self, events: Sequence[Event]) -> None:
         """Facts of a decision; a reading of the broker is used up once its facts are on record."""
@@ -293,6 +293,8 @@ class Driver:
                 self.ask()
             case ReadFunds():
                 self._read_funds()
+            case NextDay():
+                self.seen = days.next_day(self.market, self.seen)
             case Look():
                 self.look(command.symbols)
             case _:

@@ -49,7 +49,8 @@ def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) 
     Raises:
         NotFinite: the broker's funds are not finite numbers.
     """
-    market = Market(funds=sight.funds, positions=sight.positions, quotes=sight.quotes)
+    held_back = state.held_back(sight.session.day, sight.positions) if rules.keeps_faith else {}
+    market = Market(funds=sight.funds, positions=sight.positions, quotes=sight.quotes, held_back=held_back)
     plan = make_plan(signals, market, state.orders, rules, account=state.account, cycle_id="plan")
     inputs = _inputs(state, plan, sight, rules)
     answers = revalidate(plan.buys, inputs, rules)
@@ -83,10 +84,13 @@ def may_buy(state: AccountState, signals: Signals, seen: Seen, rules: Rules) -> 
 def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> RevalidationInputs:
     bought = {buy.symbol for buy in plan.buys}
     new_day = sight.session.day != state.trading_day
+    transit = state.in_transit(sight.session.day)
+    # Under settled_cash the proceeds count on the day they settle, which the cycle waits for.
+    proceeds = _proceeds(plan.sells, rules)
     trades = len([sell for sell in plan.sells if sell.rule is None]) + (0 if new_day else state.trades_today)
     return RevalidationInputs(
         funds=sight.funds,
-        spendable=spendable(sight.funds, rules.funds) + _proceeds(plan.sells, rules),
+        spendable=spendable(sight.funds, rules.funds, transit) + proceeds,
         reserved=reserved_for(state.orders, rules.fee_allowance),
         quotes=tuple(sight.quotes[symbol] for symbol in sorted(bought) if symbol in sight.quotes),
         market_time=sight.market_time,

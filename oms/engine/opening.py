@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from oms.engine.driver import Driver
+from oms.engine.money import checked, differences
 from oms.errors import TryAgainError
 from oms.model.account import Funds, Position
 from oms.model.arming import AccountBound
@@ -63,7 +64,9 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     seen = driver.seen
     assert seen.funds is not None
     assert seen.positions is not None
-    market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes)
+    assert seen.session is not None, "a cycle is planned only within a session"
+    held_back = driver.state.held_back(seen.session.day, seen.positions) if driver.rules.keeps_faith else {}
+    market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes, held_back=held_back)
     plan = make_plan(
         _ours_only(signals, driver.state, market),
         market,
@@ -91,12 +94,15 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
     """Journal the whole plan; from here on a kill at any instant resumes it.
 
     Raises:
-        TryAgainError: the broker's funds are not finite numbers; nothing was opened.
+        TryAgainError: the broker's funds are not finite numbers, or in another currency; nothing was opened.
     """
     session = driver.seen.session
     assert session is not None, "a cycle is opened only within a session"
+    before = driver.state.ledger
+    assert before is not None, "a cycle is opened only in an account that was opened"
     try:
-        may_be_spent = spendable(funds, driver.rules.funds)
+        ledger = before.opened(session.day, checked(funds, before.currency), driver.state.cash)
+        may_be_spent = spendable(funds, driver.rules.funds, ledger.in_transit(session.day))
     except NotFinite as error:
         raise TryAgainError(f"no cycle was opened: {error}") from error
     opened = CycleOpened(
@@ -114,8 +120,9 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
         deadline=driver.now() + driver.rules.order_deadline,
         source=plan.source,
         trade_no=driver.state.trades_today if driver.state.trading_day == session.day else 0,
+        ledger=ledger,
     )
-    driver.append_opening((opened, *_planned_sells(cycle_id, plan)))
+    driver.append_opening((*differences(before, ledger, funds), opened, *_planned_sells(cycle_id, plan)))
 
 
 def _planned_sells(cycle_id: str, plan: Plan) -> Iterator[Event]:

@@ -52,6 +52,8 @@ class Seen:
     """Before this instant nothing is tried again that just failed."""
     stirred: bool = False
     """The broker has said, since the last reading of it began, that something changed there."""
+    plays_days: bool = False
+    """The market's days are only played: the next one may be entered at once."""
     paused: bool = False
     """A halt was waited for in this process: unsent orders are looked at afresh."""
 
@@ -95,6 +97,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextDay:
+    """Let a market that only plays days enter its next one: the cycle waits for money that settles then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """Nothing to do before this instant."""
 
@@ -116,7 +123,7 @@ class Finished:
     """No cycle is open."""
 
 
-Command = Reserve | Send | Cancel | Ask | ReadFunds | Look | Wait | Stop | Finished
+Command = Reserve | Send | Cancel | Ask | ReadFunds | Look | NextDay | Wait | Stop | Finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

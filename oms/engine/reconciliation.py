@@ -22,7 +22,7 @@ from oms.model.event import (
     OrderRejected,
     SymbolFrozen,
 )
-from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, CloseReason, Fill, Order, OrderPhase
+from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, CloseReason, Fill, Order, OrderPhase, Side
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
 
@@ -46,7 +46,6 @@ def facts(
     """
     by_number = {**older, **{order.order_no: order for order in state.orders if order.order_no is not None}}
     by_key = {order.cl_ord_id: order for order in state.orders}
-    settles = state.cycle.opened.settles if state.cycle is not None else None
     found: set[str] = set()
     for report in read.orders:
         order = by_number.get(report.order_no or "") or by_key.get(report.user_mark or "")
@@ -58,9 +57,23 @@ def facts(
             yield _attention(order, "two_orders", f"the broker shows it twice, the second time as {report.order_id}")
         else:
             found.add(order.cl_ord_id)
-            yield from _own(order, report, executions, settles)
+            yield from _own(order, report, executions, _settles(state, order))
     if read.complete:
         yield from _absent(state, found)
+
+
+def _settles(state: AccountState, order: Order) -> date | None:
+    """Settlement date of what an order trades now: that of the cycle's day, or of the later day on which it buys.
+
+    An order of an earlier cycle is given the current one's, which is never too early.
+    """
+    cycle = state.cycle
+    if cycle is None:
+        return None
+    revalidated = cycle.revalidated
+    if order.side is Side.BUY and revalidated is not None and revalidated.inputs.settles is not None:
+        return revalidated.inputs.settles
+    return cycle.opened.settles
 
 
 def _absent(state: AccountState, found: set[str]) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from oms.engine.orders import Seen
 from oms.model.account import Session
@@ -10,6 +10,7 @@ from oms.model.cycle import Cycle
 from oms.model.detail import HaltScope
 from oms.model.event import OrderBlocked
 from oms.model.order import Order, OrderPhase, OrdStatus, Side
+from oms.model.plan import promised_of
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
 
@@ -82,7 +83,8 @@ def is_day_of(cycle: Cycle, side: Side, session: Session, rules: Rules) -> bool:
     It is the day of the cycle; for buys that waited for settled cash, the day on which they were revalidated.
     """
     if side is Side.BUY and rules.funds is FundsPolicy.SETTLED_CASH and cycle.revalidated is not None:
-        return session.is_open(cycle.revalidated.inputs.market_time)
+        inputs = cycle.revalidated.inputs
+        return session.day == inputs.day if inputs.day is not None else session.is_open(inputs.market_time)
     return session.day == cycle.opened.trading_day
 
 
@@ -103,7 +105,22 @@ def refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: 
     if order.symbol in state.frozen:
         reason = state.frozen[order.symbol]
         return blocked(order, "symbol_frozen", order.symbol, order.symbol, f"{order.symbol} is frozen: {reason}")
-    return _buy_refusal(state, cycle, order, seen, rules) if order.side is Side.BUY else None
+    if order.side is Side.SELL:
+        return _bad_faith(state, order, session.day, rules)
+    return _buy_refusal(state, cycle, order, seen, rules)
+
+
+def _bad_faith(state: AccountState, order: Order, day: date, rules: Rules) -> OrderBlocked | None:
+    """Shares that unsettled money bought are not sold before it has settled."""
+    back = state.held_back(day).get(order.symbol) if rules.keeps_faith else None
+    if back is None:
+        return None
+    others = [other for other in state.orders if other.cl_ord_id != order.cl_ord_id]
+    free = max(back.free - promised_of(others, order.symbol), 0)
+    if order.order_qty <= free:
+        return None
+    reason = back.reason(order.order_qty, free)
+    return blocked(order, back.rule, f"{free} shares until {back.until}", str(order.order_qty), reason)
 
 
 def _buy_refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> OrderBlocked | None:

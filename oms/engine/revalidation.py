@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from oms.engine.orders import Decision, Look, Seen
+from oms.engine.money import in_transit, may_be_spent, waits_for_settlement
+from oms.engine.orders import Decision, Look, NextDay, Seen
 from oms.engine.patience import not_before, unreadable
 from oms.engine.refusals import bar, brake, trades_today
 from oms.engine.round import held_by_brake, work
@@ -21,7 +22,6 @@ from oms.model.liquidity import (
     cost_ceiling,
     reserved_for,
     revalidate,
-    spendable,
 )
 from oms.model.order import ZERO, OrdStatus, Side
 from oms.model.rules import Rules
@@ -33,6 +33,9 @@ def revalidating(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) ->
     late_sells = [order for order in cycle.sells if not order.is_finished_for_cycle]
     if late_sells:
         return work(state, cycle, late_sells, seen, rules) or Decision()
+    if waits_for_settlement(cycle, seen, rules) and seen.plays_days:
+        # Found by a process that entered the cycle's own day again.
+        return Decision(then=NextDay())
     # At the close the wait for `release` is over: the rule that blocks the buys is then the halt.
     braked = brake(state, Side.BUY, rules, seen.now) is not None
     if braked and cycle.opened.buys and _blocked_by(state, cycle, seen, rules) is None:
@@ -109,7 +112,7 @@ def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: 
         raise NotFinite(f"what is on order elsewhere is not a finite amount: {reserved}")
     return RevalidationInputs(
         funds=funds,
-        spendable=min(settled, spendable(funds, rules.funds)),
+        spendable=min(settled, may_be_spent(state, cycle, funds, seen, rules)),
         reserved=reserved,
         quotes=tuple(seen.quotes[symbol] for symbol in symbols if symbol in seen.quotes),
         market_time=seen.market_time,
@@ -119,6 +122,9 @@ def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: 
         trades_today=trades_today(state, cycle),
         loss_today=max(-state.realised_today, ZERO),
         blocked_by=_blocked_by(state, cycle, seen, rules),
+        day=None if seen.session is None else seen.session.day,
+        settles=None if seen.session is None else seen.session.settles,
+        in_transit=in_transit(state, cycle, seen),
     )
 
 

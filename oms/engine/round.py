@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from oms.engine.doubt import held_for_a_person, settle_doubt
+from oms.engine.money import may_be_spent
 from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
 from oms.engine.patience import ask_again, has_passed, unreadable
 from oms.engine.refusals import STALE, blocked, brake, refusal, unarmed
 from oms.model.cycle import Cycle
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
-from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for, spendable
+from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for
 from oms.model.order import ZERO, Order, OrderPhase, Pending, Side
 from oms.model.pricing import within_collar
 from oms.model.rules import Rules
@@ -115,7 +116,7 @@ def _recheck(state: AccountState, cycle: Cycle, suspects: Sequence[Order], seen:
     refused = [event.cl_ord_id for event in stale]
     buys = [order for order in suspects if order.side is Side.BUY and order.cl_ord_id not in refused]
     try:
-        money = spendable(seen.funds, rules.funds) if buys else ZERO
+        money = may_be_spent(state, cycle, seen.funds, seen, rules) if buys else ZERO
     except NotFinite as error:
         return Decision(then=unreadable(cycle, seen, rules, str(error)))
     stale.extend(_uncovered(state, buys, money, rules))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from oms.engine.orders import Decision, ReadFunds, Seen, Stop, Wait
+from oms.engine.money import may_be_spent, waits_for_settlement
+from oms.engine.orders import Decision, NextDay, ReadFunds, Seen, Stop, Wait
 from oms.engine.patience import has_passed, not_before, unreadable
 from oms.engine.round import work
 from oms.model.cycle import Cycle
 from oms.model.detail import SettledBy
 from oms.model.event import FundsObserved, FundsSettled, SellsClosed
-from oms.model.liquidity import NotFinite, spendable
+from oms.model.liquidity import NotFinite
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
 
@@ -45,8 +46,10 @@ def settling(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Dec
     late_sells = [order for order in cycle.sells if not order.is_finished_for_cycle]
     if late_sells:
         return work(state, cycle, late_sells, seen, rules) or Decision()
+    if waits_for_settlement(cycle, seen, rules) and seen.plays_days:
+        return Decision(then=NextDay())
     try:
-        observed = _observation(cycle, seen, rules)
+        observed = _observation(state, cycle, seen, rules)
     except NotFinite as error:
         return Decision(then=unreadable(cycle, seen, rules, str(error)))
     if observed is not None:
@@ -57,7 +60,7 @@ def settling(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Dec
     return Decision(then=_next_reading(cycle, seen, rules))
 
 
-def _observation(cycle: Cycle, seen: Seen, rules: Rules) -> FundsObserved | None:
+def _observation(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> FundsObserved | None:
     """A reading that is not journaled yet, begun after this phase and after the last sell fill that we know of."""
     funds = seen.funds
     sold = [order.last_fill_at for order in cycle.sells if order.last_fill_at is not None]
@@ -65,7 +68,7 @@ def _observation(cycle: Cycle, seen: Seen, rules: Rules) -> FundsObserved | None
     journaled = [reading.funds.at for reading in cycle.readings]
     if funds is None or funds.at < oldest or funds.at in journaled:
         return None
-    return FundsObserved(cycle_id=cycle.cycle_id, funds=funds, spendable=spendable(funds, rules.funds))
+    return FundsObserved(cycle_id=cycle.cycle_id, funds=funds, spendable=may_be_spent(state, cycle, funds, seen, rules))
 
 
 def _settled(cycle: Cycle, seen: Seen, rules: Rules) -> FundsSettled | None:
@@ -113,7 +116,7 @@ def _next_reading(cycle: Cycle, seen: Seen, rules: Rules) -> ReadFunds | Wait | 
     may_confirm = covered and not _equal_before_last(cycle.readings)
     span = rules.confirm if may_confirm else rules.poll
     why = f"{last.spendable} spendable, {cycle.expected_spendable} expected from the sells"
-    if _settles_later(cycle, seen, rules) and not covered:
+    if waits_for_settlement(cycle, seen, rules) and not covered:
         if not seen.patient:
             stop = f"{why}; they settle on {cycle.opened.settles}, the cycle stays open, the next run goes on"
             return Stop(exit_code=75, why=stop)
@@ -122,10 +125,3 @@ def _next_reading(cycle: Cycle, seen: Seen, rules: Rules) -> ReadFunds | Wait | 
     if (seen.stirred and not covered) or has_passed(last.funds.at, span, seen.now):
         return ReadFunds()
     return Wait(until=last.funds.at + span, why=why)
-
-
-def _settles_later(cycle: Cycle, seen: Seen, rules: Rules) -> bool:
-    """Waiting for settled cash: the usual wait is over, and the settlement date is still to come."""
-    if rules.funds is not FundsPolicy.SETTLED_CASH or cycle.sells_closed is None:
-        return False
-    return has_passed(cycle.phase_since, rules.settle_deadline, seen.now) and seen.now < cycle.sells_closed.deadline

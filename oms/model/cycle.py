@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -97,6 +97,12 @@ class Cycle:
     @property
     def phase(self) -> Phase:
         return Phase(self.state)
+
+    @property
+    def day(self) -> date:
+        """The trading day it sends on: its own, or the later one on which its buys were revalidated."""
+        revalidated = self.revalidated
+        return self.opened.trading_day if revalidated is None else revalidated.inputs.day or self.opened.trading_day
 
     @property
     def is_done(self) -> bool:

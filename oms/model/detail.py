@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from oms.model.account import Funds, Position, Quote
-from oms.model.order import OrdType, Side
+from oms.model.order import ZERO, OrdType, Side
 
 
 class Outcome(StrEnum):
@@ -98,6 +98,8 @@ class RevalidationInputs:
     """Trading day on which the buys are sent; it differs from the cycle's only where that waited for settled cash."""
     settles: date | None = None
     """Settlement date of what is bought on that day."""
+    in_transit: Decimal = ZERO
+    """Sale proceeds that had not settled then, by the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,10 @@ class NotFinite(ValueError):
     """A figure of the broker's is missing, infinite or not a number; the cycle holds."""
 
 
-def spendable(funds: Funds, policy: FundsPolicy) -> Decimal:
+def spendable(funds: Funds, policy: FundsPolicy, in_transit: Decimal = ZERO) -> Decimal:
     """What may be spent under a policy.
+
+    ``in_transit`` are proceeds that have not settled by our own ledger: settled cash is what both call settled.
 
     Raises:
         NotFinite: one of the figures it needs is not a finite number.
@@ -46,7 +48,8 @@ def spendable(funds: Funds, policy: FundsPolicy) -> Decimal:
         case FundsPolicy.BUYING_POWER:
             return funds.buying_power
         case FundsPolicy.SETTLED_CASH:
-            return min(funds.cash - funds.locked, funds.available, funds.settled_cash - funds.locked)
+            settled = min(funds.settled_cash, funds.cash - in_transit)
+            return min(funds.cash - funds.locked, funds.available, settled - funds.locked)
 
 
 def cost_ceiling(quantity: int, price: Decimal, fee_allowance: Decimal) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 
 from oms.model.account import Funds, Position, Quote
@@ -12,6 +12,7 @@ from oms.model.detail import Intent
 from oms.model.order import ZERO, Order, OrdType, Side
 from oms.model.pricing import is_usable, limit_for
 from oms.model.rules import Rules
+from oms.model.settlement import HeldBack
 from oms.model.signal import Signal, Signals
 
 
@@ -22,6 +23,8 @@ class Market:
     funds: Funds
     positions: Mapping[str, Position]
     quotes: Mapping[str, Quote]
+    held_back: Mapping[str, HeldBack] = field(default_factory=dict)
+    """Shares that may not be sold yet, by symbol: unsettled money bought them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,22 +79,32 @@ def _sell(
     signal: Signal, seen: Market, orders: Sequence[Order], rules: Rules, *, key: str, index: int
 ) -> Intent | None:
     position = seen.positions.get(signal.symbol)
-    sellable = _sellable(position, orders, signal.symbol)
-    quantity = signal.quantity if signal.quantity is not None else sellable
+    promised = promised_of(orders, signal.symbol)
+    sellable = _sellable(position, promised)
+    back = seen.held_back.get(signal.symbol)
+    free = sellable if back is None else min(sellable, max(back.free - promised, 0))
+    # A wish without a quantity takes what may be sold; where that is nothing yet, it says why.
+    quantity = signal.quantity if signal.quantity is not None else free or sellable
     if quantity <= 0:
         return None
     refusal: tuple[str, str] | None = None
     if quantity > sellable:
         refusal = ("no_short", f"{quantity} to sell, {sellable} held and not already being sold")
+    elif back is not None and quantity > free:
+        refusal = (back.rule, back.reason(quantity, free))
     quote = seen.quotes.get(signal.symbol)
     return _intent(signal, quote, quantity, rules, key=key, index=index, refusal=refusal)
 
 
-def _sellable(position: Position | None, orders: Sequence[Order], symbol: str) -> int:
+def promised_of(orders: Sequence[Order], symbol: str) -> int:
+    """Shares of a symbol that open and unresolved sells may still take."""
+    return sum(o.leaves_qty for o in orders if o.side is Side.SELL and o.symbol == symbol and not o.is_closed)
+
+
+def _sellable(position: Position | None, promised: int) -> int:
     """Whole shares that are held and not promised to an open or unresolved sell."""
     if position is None:
         return 0
-    promised = sum(o.leaves_qty for o in orders if o.side is Side.SELL and o.symbol == symbol and not o.is_closed)
     free = min(position.sellable, position.qty - promised)
     return max(int(free.to_integral_value(rounding=ROUND_FLOOR)), 0)
 

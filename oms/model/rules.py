@@ -58,6 +58,8 @@ class Rules:
     max_rejections: int = 3
     """Orders the broker may reject in a cycle before its remaining buys are blocked."""
     daily_loss_limit: Decimal | None = None
+    allow_unsettled_sales: bool = False
+    """Shares bought with unsettled proceeds may be sold before those settle: a margin account's right."""
     blacklist: frozenset[str] = frozenset()
     max_quote_age: timedelta = timedelta(seconds=60)
     """Of quotes, in market time."""
@@ -66,3 +68,8 @@ class Rules:
     no_buys_before_close: timedelta = timedelta(minutes=10)
     licences: tuple[str, ...] = ()
     """Hashes of the armed limits that these rules keep within; needed only where real money is at stake."""
+
+    @property
+    def keeps_faith(self) -> bool:
+        """Whether shares that unsettled money bought are kept back: in a cash account, which does not borrow."""
+        return self.funds is not FundsPolicy.BUYING_POWER and not self.allow_unsettled_sales

@@ -16,6 +16,8 @@ from decimal import Decimal
 from oms.model.account import Funds
 
 ZERO = Decimal(0)
+CENT = Decimal("0.01")
+"""Brokers round to it: less is no difference."""
 GOOD_FAITH = "good_faith"
 """Rule that keeps back shares bought with proceeds that have not settled."""
 FREE_RIDING = "free_riding"
@@ -63,11 +65,11 @@ class HeldBack:
     rule: str
     """``good_faith`` or ``free_riding``."""
 
-    def reason(self, wanted: int) -> str:
-        """Why ``wanted`` shares may not be sold, as a sentence."""
+    def reason(self, wanted: int, free: int) -> str:
+        """Why ``wanted`` shares may not be sold when ``free`` may, as a sentence."""
         paid = "money that is not there yet" if self.rule == FREE_RIDING else "proceeds that have not settled"
         return (
-            f"{wanted} {self.symbol} to sell, {self.free} may be: the next were bought with {paid}; "
+            f"{wanted} {self.symbol} to sell, {free} may be: the next were bought with {paid}; "
             f"they may be sold from {self.until} on"
         )
 
@@ -85,6 +87,10 @@ class Ledger:
     """Proceeds by their settlement date, the earliest first, less what buys have taken of them."""
     tagged: tuple[Tagged, ...] = ()
     """By symbol."""
+    outside: Decimal = ZERO
+    """What the broker's cash had beyond the trades in the journal: deposits, dividends, fees, other programs' trades."""
+    withheld: Decimal = ZERO
+    """What the broker did not call settled although its settlement date had come."""
 
     # What it says
 
@@ -115,16 +121,25 @@ class Ledger:
 
     # How it changes
 
-    def opened(self, day: date, funds: Funds) -> Ledger:
+    def opened(self, day: date, funds: Funds, cash: Decimal) -> Ledger:
         """The ledger on the morning of a trading day, brought to agree with a reading made while nothing was under way.
 
         What the broker's cash has more or less than this ledger (a deposit, a dividend, a withdrawal) becomes settled
-        money, and never more of it than the broker calls settled.
+        money, and never more of it than the broker calls settled. ``cash`` is the journal's own figure.
         """
         left = tuple((settles, amount) for settles, amount in self.unsettled if settles > day)
         in_transit = sum((amount for _, amount in left), ZERO)
-        settled, left = _levelled(min(funds.cash - in_transit, funds.settled_cash), left)
-        return replace(self, settled=settled, unsettled=left, tagged=tuple(_waiting(self.tagged, day)))
+        due = funds.cash - in_transit
+        settled, left = _levelled(min(due, funds.settled_cash), left)
+        outside = funds.cash - cash
+        return replace(
+            self,
+            settled=settled,
+            unsettled=left,
+            tagged=tuple(_waiting(self.tagged, day)),
+            outside=outside if abs(outside - self.outside) > CENT else self.outside,
+            withheld=max(due - funds.settled_cash, ZERO),
+        )
 
     def sold(self, proceeds: Decimal, settles: date) -> Ledger:
         """After a sale: ``proceeds`` are net of fees. Which lots it took follows from the shares that are left."""

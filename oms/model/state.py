@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from oms.model import lifecycle
+from oms.model.account import Position
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.changing import replace
 from oms.model.cycle import Cycle, ImpossibleFact
@@ -40,6 +41,7 @@ from oms.model.event import (
 from oms.model.order import ZERO, Order, Side
 from oms.model.settlement import HeldBack, Ledger, ledger_of_reading
 
+NO_POSITIONS: Mapping[str, Position] = {}
 MICRO = Decimal("0.000001")
 """Smallest amount of money that is kept."""
 
@@ -169,16 +171,22 @@ class AccountState:
         """Proceeds that have not settled by the morning of ``day``."""
         return ZERO if self.ledger is None else self.ledger.in_transit(day)
 
-    def held_back(self, day: date) -> dict[str, HeldBack]:
-        """Shares that may not be sold on ``day``, because the money that bought them has not settled."""
+    def held_back(self, day: date, there: Mapping[str, Position] = NO_POSITIONS) -> dict[str, HeldBack]:
+        """Shares that may not be sold on ``day``, because the money that bought them has not settled.
+
+        Where the broker (``there``) holds fewer shares than the journal, the oldest are those that are gone.
+        """
         if self.ledger is None:
             return {}
-        found = (self.ledger.held_back(each.symbol, self._held(each.symbol), day) for each in self.ledger.tagged)
-        return {back.symbol: back for back in found if back is not None}
-
-    def _held(self, symbol: str) -> Decimal:
-        held = self.holdings.get(symbol)
-        return ZERO if held is None else held.qty
+        found: dict[str, HeldBack] = {}
+        for tagged in self.ledger.tagged:
+            held = self.holdings.get(tagged.symbol, Holding()).qty
+            position = there.get(tagged.symbol)
+            held = held if position is None else min(held, position.qty)
+            back = self.ledger.held_back(tagged.symbol, held, day)
+            if back is not None:
+                found[tagged.symbol] = back
+        return found
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact of the chain.

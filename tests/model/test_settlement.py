@@ -45,8 +45,8 @@ def ledger(settled: str = "0", *unsettled: tuple[date, str]) -> Ledger:
 def test_proceeds_settle_on_their_date() -> None:
     """Sold on Monday, in transit until Tuesday's morning."""
     sold = ledger("100").sold(Decimal(50), TUESDAY)
-    assert (sold.settled_on(MONDAY), sold.in_transit(MONDAY)) == (100, 50)
-    assert (sold.settled_on(TUESDAY), sold.in_transit(TUESDAY)) == (150, 0)
+    assert (sold.settled_on(MONDAY), sold.in_transit(MONDAY)) == (Decimal(100), Decimal(50))
+    assert (sold.settled_on(TUESDAY), sold.in_transit(TUESDAY)) == (Decimal(150), Decimal(0))
 
 
 def test_shares_that_settled_money_bought_may_be_sold_at_once() -> None:
@@ -62,7 +62,7 @@ def test_a_cent_of_unsettled_money_tags_the_whole_execution() -> None:
     back = bought.held_back("AAA", Decimal(10), MONDAY)
     assert back is not None
     assert (back.free, back.qty, back.until, back.rule) == (0, 10, TUESDAY, GOOD_FAITH)
-    assert "10 AAA to sell, 0 may be" in back.reason(10)
+    assert "10 AAA to sell, 0 may be" in back.reason(10, back.free)
     assert bought.held_back("AAA", Decimal(10), TUESDAY) is None
 
 
@@ -90,7 +90,7 @@ def test_a_buy_that_nothing_pays_for_waits_for_its_own_settlement() -> None:
     back = owed.held_back("AAA", Decimal(1), MONDAY)
     assert back is not None
     assert (back.rule, back.until) == (FREE_RIDING, TUESDAY)
-    assert (owed.settled, owed.unsettled) == (-70, ())
+    assert (owed.settled, owed.unsettled) == (Decimal(-70), ())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_buy_that_nothing_pays_for_waits_for_its_own_settlement() -> None:
 )
 def test_the_morning_reading_decides_what_is_settled(cash: str, settled: str | None, expected: str) -> None:
     """500 are in transit: the rest of the broker's cash is settled, and never more than the broker says."""
-    opened = ledger("1000", (MONDAY, "0"), (TUESDAY, "500")).opened(MONDAY, reading(cash, settled))
+    opened = ledger("1000", (MONDAY, "0"), (TUESDAY, "500")).opened(MONDAY, reading(cash, settled), Decimal(1500))
     assert opened.settled == Decimal(expected)
     assert opened.unsettled == ((TUESDAY, Decimal(500)),)
 
@@ -114,8 +114,10 @@ def test_the_morning_reading_decides_what_is_settled(cash: str, settled: str | N
 def test_a_tag_is_dropped_on_the_morning_it_ends() -> None:
     """What waits for nothing any more is not carried along."""
     bought = ledger("0", (TUESDAY, "500")).bought("AAA", 10, Decimal(400), TUESDAY)
-    assert bought.opened(MONDAY, reading("100")).tagged == (Tagged(symbol="AAA", lots=(Lot(qty=10, frees=TUESDAY),)),)
-    assert bought.opened(TUESDAY, reading("100")).tagged == ()
+    assert bought.opened(MONDAY, reading("100"), Decimal(100)).tagged == (
+        Tagged(symbol="AAA", lots=(Lot(qty=10, frees=TUESDAY),)),
+    )
+    assert bought.opened(TUESDAY, reading("100"), Decimal(100)).tagged == ()
 
 
 def test_a_journal_without_a_ledger_begins_with_the_brokers_word() -> None:
@@ -173,7 +175,7 @@ def live(chance: random.Random) -> tuple[int, int]:
         today, settles = start + timedelta(days=day), start + timedelta(days=day + lag)
         for _ in range(chance.randint(1, 3)):  # cycles of the day
             total = sum(oracle.cash.values())
-            book = book.opened(today, reading(str(Decimal(total) / CENTS)))
+            book = book.opened(today, reading(str(Decimal(total) / CENTS)), Decimal(total) / CENTS)
             for _ in range(chance.randint(1, 5)):
                 symbol, price = chance.choice(symbols), chance.randint(500, 20_000)
                 if chance.random() < 0.5:
