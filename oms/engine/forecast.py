@@ -87,7 +87,7 @@ def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> Reva
     transit = state.in_transit(sight.session.day)
     # Under settled_cash the proceeds count on the day they settle, which the cycle waits for.
     proceeds = _proceeds(plan.sells, rules)
-    trades = len([sell for sell in plan.sells if sell.rule is None]) + (0 if new_day else state.trades_today)
+    trades = len([sell for sell in plan.sells if sell.rule is None]) + state.trades_on(sight.session.day)
     return RevalidationInputs(
         funds=sight.funds,
         spendable=spendable(sight.funds, rules.funds, transit) + proceeds,

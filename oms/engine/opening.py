@@ -119,7 +119,7 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
         config_hash=config_hash,
         deadline=driver.now() + driver.rules.order_deadline,
         source=plan.source,
-        trade_no=driver.state.trades_today if driver.state.trading_day == session.day else 0,
+        trade_no=driver.state.trades_on(session.day),
         ledger=ledger,
     )
     driver.append_opening((*differences(before, ledger, funds), opened, *_planned_sells(cycle_id, plan)))

@@ -25,6 +25,7 @@ from oms.model.difference import Difference
 from oms.model.event import (
     AccountOpened,
     AttentionRaised,
+    BuysRevalidated,
     CycleEvent,
     CycleOpened,
     FundsObserved,
@@ -293,12 +294,12 @@ def ledger_of(connection: Connection, state: AccountState, opened_seq: int, seq:
         events.c.account == state.account,
         events.c.seq > opened_seq,
         events.c.seq <= seq,
-        events.c.kind == OrderFilled.kind,
+        events.c.kind.in_([OrderFilled.kind, BuysRevalidated.kind]),
     )
     ledger: Ledger | None = ledger_at(state.cycle.opened)
     for row in connection.execute(since.order_by(events.c.seq)):
         event = recorded(row).event
-        assert isinstance(event, OrderFilled)
+        assert isinstance(event, OrderFilled | BuysRevalidated)
         ledger = booked(ledger, event)
     return ledger
 

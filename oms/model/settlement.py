@@ -91,6 +91,9 @@ class Ledger:
     """What the broker's cash had beyond the trades in the journal: deposits, dividends, fees, other programs' trades."""
     withheld: Decimal = ZERO
     """What the broker did not call settled although its settlement date had come."""
+    pledged: date | None = None
+    """Buys that are sent together and ask for more than has settled wait together until this day: which of them trades
+    first, and is paid for with settled money, nobody here can know."""
 
     # What it says
 
@@ -124,12 +127,13 @@ class Ledger:
     def opened(self, day: date, funds: Funds, cash: Decimal) -> Ledger:
         """The ledger on the morning of a trading day, brought to agree with a reading made while nothing was under way.
 
-        What the broker's cash has more or less than this ledger (a deposit, a dividend, a withdrawal) becomes settled
-        money, and never more of it than the broker calls settled. ``cash`` is the journal's own figure.
+        What the broker's cash has less than the journal's (``cash``) is gone at once. What it has more (a deposit, a
+        dividend) is settled money from the second opening on that shows it: one reading may be wrong. Never more is
+        settled than the broker says.
         """
         left = tuple((settles, amount) for settles, amount in self.unsettled if settles > day)
         in_transit = sum((amount for _, amount in left), ZERO)
-        due = funds.cash - in_transit
+        due = min(funds.cash, cash + self.outside) - in_transit
         settled, left = _levelled(min(due, funds.settled_cash), left)
         outside = funds.cash - cash
         return replace(
@@ -139,7 +143,14 @@ class Ledger:
             tagged=tuple(_waiting(self.tagged, day)),
             outside=outside if abs(outside - self.outside) > CENT else self.outside,
             withheld=max(due - funds.settled_cash, ZERO),
+            pledged=None,
         )
+
+    def promised(self, cost: Decimal, settles: date) -> Ledger:
+        """With buys decided that may cost so much together."""
+        after, left = _levelled(self.settled - cost, self.unsettled)
+        last = _last_taken(self.unsettled, left)
+        return replace(self, pledged=max(last or settles, settles) if after < 0 else last)
 
     def sold(self, proceeds: Decimal, settles: date) -> Ledger:
         """After a sale: ``proceeds`` are net of fees. Which lots it took follows from the shares that are left."""
@@ -151,7 +162,7 @@ class Ledger:
     def bought(self, symbol: str, qty: int, cost: Decimal, settles: date) -> Ledger:
         """After a buy: settled money pays first, then the proceeds that settle soonest, and what is missing is owed."""
         after, left = _levelled(self.settled - cost, self.unsettled)
-        lot = Lot(qty=qty, frees=_last_taken(self.unsettled, left))
+        lot = Lot(qty=qty, frees=max(filter(None, (_last_taken(self.unsettled, left), self.pledged)), default=None))
         if after < 0:
             lot = Lot(qty=qty, frees=max(lot.frees or settles, settles), unfunded=True)
         return replace(self, settled=after, unsettled=left, tagged=_with_lot(self.tagged, symbol, lot))

@@ -17,6 +17,7 @@ from oms.model.event import (
     AccountOpened,
     AttentionRaised,
     Blacklisted,
+    BuysRevalidated,
     CommandAnswered,
     CycleEvent,
     CycleOpened,
@@ -46,6 +47,8 @@ MICRO = Decimal("0.000001")
 """Smallest amount of money that is kept."""
 
 
+MOST_WITH_FEES = Decimal("1.05")
+"""Fees of a buy are at most 5 % of its value: the ceiling of ``execution.fee_allowance``."""
 SCREENS_KEPT = 2
 """Screens before the next one that its wishes depend on."""
 
@@ -79,10 +82,14 @@ def ledger_at(opened: CycleOpened) -> Ledger:
     return opened.ledger or ledger_of_reading(opened.funds, opened.settles)
 
 
-def booked(ledger: Ledger | None, event: OrderFilled) -> Ledger | None:
-    """The ledger after an execution."""
+def booked(ledger: Ledger | None, event: OrderFilled | BuysRevalidated) -> Ledger | None:
+    """The ledger after an execution, or after the decision what to buy."""
     if ledger is None:
         return None
+    if isinstance(event, BuysRevalidated):
+        cost = sum((buy.quantity * buy.worst_px for buy in event.buys), ZERO)
+        settles = event.inputs.settles
+        return ledger if settles is None else ledger.promised(cost * MOST_WITH_FEES, settles)
     value = event.last_qty * event.last_px
     if event.side is Side.BUY:
         return ledger.bought(event.symbol, event.last_qty, value + event.fee, event.settles)
@@ -213,6 +220,8 @@ class AccountState:
             self._apply_parked(event, recorded)
         elif cycle is not None:
             cycle.apply(event, recorded.at)
+            if isinstance(event, BuysRevalidated):
+                self.ledger = booked(self.ledger, event)
         else:
             raise ImpossibleFact(f"{event.kind} of cycle {event.cycle_id}, which is not open")
         self._count(event, before)
@@ -222,14 +231,19 @@ class AccountState:
             raise ImpossibleFact(f"cycle {event.cycle_id} opened while {self.open_cycle.cycle_id} is open")
         self.parked = {o.cl_ord_id: o for o in self.orders if not o.is_closed}
         if event.trading_day != self.trading_day:
-            self.trades_today = self._trades_on(event.trading_day)
+            self.trades_today = self.trades_on(event.trading_day)
             self.trading_day = event.trading_day
             self.realised_today = ZERO
         self.ledger = ledger_at(event)
         self.cycle = Cycle(event, recorded.at)
 
-    def _trades_on(self, day: date) -> int:
-        """Trades of the last cycle that belong to a later day than its own: it waited for settled cash until then."""
+    def trades_on(self, day: date) -> int:
+        """Trades made on a trading day, the last one or the next.
+
+        Those of the next are the buys of a cycle that waited for settled cash until then.
+        """
+        if day == self.trading_day:
+            return self.trades_today
         last = self.cycle
         if last is None or last.revalidated is None or last.revalidated.inputs.day != day:
             return 0

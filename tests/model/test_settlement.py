@@ -97,7 +97,7 @@ def test_a_buy_that_nothing_pays_for_waits_for_its_own_settlement() -> None:
     ("cash", "settled", "expected"),
     [
         ("1500", None, "1000"),
-        ("1800", None, "1300"),
+        ("1800", None, "1000"),
         ("900", None, "400"),
         ("1500", "700", "700"),
         ("1500", "0", "0"),
@@ -109,6 +109,26 @@ def test_the_morning_reading_decides_what_is_settled(cash: str, settled: str | N
     opened = ledger("1000", (MONDAY, "0"), (TUESDAY, "500")).opened(MONDAY, reading(cash, settled), Decimal(1500))
     assert opened.settled == Decimal(expected)
     assert opened.unsettled == ((TUESDAY, Decimal(500)),)
+    assert opened.outside == Decimal(cash) - 1500
+
+
+def test_a_deposit_is_settled_money_once_a_second_reading_shows_it() -> None:
+    """One reading of 300 more may be wrong; the next that says the same is believed."""
+    first = ledger("1000").opened(MONDAY, reading("1300"), Decimal(1000))
+    second = first.opened(MONDAY, reading("1300"), Decimal(1000))
+    assert (first.settled, second.settled) == (Decimal(1000), Decimal(1300))
+
+
+def test_buys_sent_together_wait_together() -> None:
+    """Two buys of 600 with 1,000 settled: which one is paid for by settled money depends on who trades first."""
+    pledged = ledger("1000", (TUESDAY, "500")).promised(Decimal(1200), TUESDAY)
+    first = pledged.bought("AAA", 10, Decimal(600), TUESDAY)
+    back = first.held_back("AAA", Decimal(10), MONDAY)
+    assert back is not None
+    assert back.until == TUESDAY
+    alone = ledger("1000", (TUESDAY, "500")).promised(Decimal(1000), TUESDAY)
+    assert alone.bought("AAA", 10, Decimal(600), TUESDAY).held_back("AAA", Decimal(10), MONDAY) is None
+    assert first.opened(MONDAY, reading("900"), Decimal(900)).pledged is None
 
 
 def test_a_tag_is_dropped_on_the_morning_it_ends() -> None:
