@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from oms.sim import account_laws, money_laws, order_laws, phase_laws
+from oms.sim import account_laws, money_laws, order_laws, phase_laws, settlement_laws
 from oms.sim.evidence import Evidence
 from oms.sim.law import LAWS, Violation
 
 __all__ = ["LAWS", "Evidence", "Violation", "check"]
 
-ROOMS = (order_laws, phase_laws, money_laws, account_laws)
+ROOMS = (order_laws, phase_laws, money_laws, settlement_laws, account_laws)
 """Where the laws are written; importing them fills :data:`LAWS`."""
 
 

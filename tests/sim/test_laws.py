@@ -446,6 +446,14 @@ def asked_to_sell_short(forger: Forger) -> None:
     forger.change(row, kind=LogKind.REFUSED, text="insufficient_shares: planted")
 
 
+@crime("nothing_is_sold_that_unsettled_money_bought")
+def a_free_ride(forger: Forger) -> None:
+    """What was sold had been bought on the same day, for more than there was."""
+    held = next(row for row in forger.log if row.kind is LogKind.OPENED_POSITION and row.symbol == "AAA")
+    sold = forger.order_rows(Side.SELL, LogKind.FILL)[0]
+    forger.change(held, kind=LogKind.FILL, side=Side.BUY, price=Decimal(1000), day=sold.day)
+
+
 @crime("cash_and_shares_are_the_same_at_broker_and_journal")
 def cash_is_gone(forger: Forger) -> None:
     """The broker charged a fee that the journal does not know."""

@@ -20,6 +20,7 @@ from oms.model import liquidity, plan
 from oms.model.cycle import Cycle
 from oms.model.event import OrderInDoubt, OrderNotSent, OrderRejected, OrderSending
 from oms.model.order import Order, OrderPhase
+from oms.model.state import AccountState
 from oms.sim.ram_journal import RamJournal
 
 
@@ -440,3 +441,11 @@ def _(stack: ExitStack) -> None:
         )
 
     stack.enter_context(patch.dict(lifecycle._RULES, {OrderNotSent: wrong}))
+
+
+# ---- settlement ------------------------------------------------------------------------------------------------------
+
+
+@bug("shares that unsettled money bought are sold at once", fast=False)
+def _(stack: ExitStack) -> None:
+    swap(stack, AccountState, "held_back", lambda *_: {})
