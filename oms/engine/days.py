@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from oms.engine.money import waits_for_settlement
 from oms.engine.orders import Seen
@@ -29,8 +29,9 @@ def next_day(market: Market, seen: Seen) -> Seen:
     return replace(seen, session=session, funds=None, quotes={}, quotes_at=None, positions=None, positions_at=None)
 
 
-def after_the_close(market: Market, state: AccountState, seen: Seen, rules: Rules) -> Seen:
-    """A live market's next session, for a process that waits over night for money to settle."""
+def looked(now: datetime, market: Market, state: AccountState, seen: Seen, rules: Rules) -> Seen:
+    """The time of the world and of the market; and a live market's next session where a cycle waits over night for money."""
+    seen = replace(seen, now=now, market_time=market.time())
     cycle, session = state.open_cycle, seen.session
     if cycle is None or session is None or market.skips_nights or seen.market_time < session.closes:
         return seen

@@ -189,8 +189,7 @@ class Driver:
                 self._perform(decision.then)
 
     def _look_at_the_clock(self) -> None:
-        seen = replace(self.seen, now=self.now(), market_time=self.market.time())
-        self.seen = days.after_the_close(self.market, self.state, seen, self.rules)
+        self.seen = days.looked(self.now(), self.market, self.state, self.seen, self.rules)
 
     def _journal_decided(self, events: Sequence[Event]) -> None:
         """Facts of a decision; a reading of the broker is used up once its facts are on record."""
