@@ -82,6 +82,10 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.prices:history", "The daily prices that a selection looks at: fetch them, see what is kept."
     ),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
+    "doctor": Entry(
+        "oms.cli.doctor:doctor",
+        "Look at everything that trading rests on, and say how to mend what is amiss; changes and sends nothing.",
+    ),
     "setup": Entry("oms.cli.environment:setup", "Set up what the program needs, and say what is there."),
     "test": Entry("oms.cli.quality:test", "Check style and types, then run the whole test suite."),
 }

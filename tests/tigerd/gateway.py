@@ -8,8 +8,10 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
+from email.utils import formatdate
 from typing import Any
 
 from tests.tigerd.book import ApiError, Book
@@ -28,6 +30,8 @@ class Gateway:
     def __init__(self, book: Book, tls: ssl.SSLContext | None = None) -> None:
         self.book = book
         self.delay = 0.0
+        self.ahead_s = 0.0
+        """So many seconds its clock is ahead, as the answer to a GET tells it."""
         self.signs = True
         """Replies are signed; without a signature the SDK does not ask for one."""
         self.posts: Counter[str] = Counter()
@@ -121,6 +125,9 @@ class Gateway:
         body = _read_request(connection)
         if body is None:
             return False
+        if not body:
+            told = formatdate(time.time() + self.ahead_s, usegmt=True)
+            return _send(connection, b"", "405 Method Not Allowed", {"Date": told})
         request = json.loads(body)
         method = request["method"]
         with self._lock:
@@ -266,6 +273,8 @@ def _read_request(connection: socket.socket) -> bytes | None:
             return None
         data += part
     head, _, body = data.partition(b"\r\n\r\n")
+    if head.startswith(b"GET "):
+        return b""
     length = next(
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
     )

@@ -128,8 +128,7 @@ def read_credentials(path: Path, env: Mapping[str, str]) -> Credentials:
         CredentialsError: others may read a file with secrets, or a field is missing or of no use.
         RefusedError: the account number has no known shape.
     """
-    where = Path(env.get("TIGEROPEN_PROPS_PATH") or path)
-    file = where / FILE_NAME if where.is_dir() else where
+    file = properties_file(path, env)
     complete = all(env.get(f"TIGEROPEN_{name}") for name in ("TIGER_ID", "ACCOUNT", "PRIVATE_KEY"))
     found = {} if complete and not file.exists() else _properties(file, "Tiger properties file")
     token = _token_beside(file)
@@ -153,6 +152,12 @@ def read_credentials(path: Path, env: Mapping[str, str]) -> Credentials:
             raise CredentialsError(f"{printable(str(file))}: no {name} in it")
     kind_of(credentials.account)
     return credentials
+
+
+def properties_file(path: Path, env: Mapping[str, str]) -> Path:
+    """The file that the credentials are in; arguments as :func:`read_credentials` takes them."""
+    where = Path(env.get("TIGEROPEN_PROPS_PATH") or path)
+    return where / FILE_NAME if where.is_dir() else where
 
 
 def _seconds(text: str) -> float | None:
@@ -251,3 +256,20 @@ def _rsa(der: bytes) -> str | None:
     except (ValueError, TypeError):
         return None
     return base64.b64encode(der).decode("ascii") if isinstance(key, RSAPrivateKey) else None
+
+
+def describe_key(encoded: str) -> str:
+    """What kind of key this is, such as ``RSA 2048, PKCS#8``; takes what :func:`normalised_key` answered."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # late, as above
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    der = base64.b64decode(encoded)
+    key = load_der_private_key(der, password=None)
+    assert isinstance(key, RSAPrivateKey)
+    # Behind the outer header (RFC 8017, RFC 5958) stand a version and then a number in PKCS#1, a sequence in PKCS#8.
+    header = 2 if der[1] < _LONG_FORM else 2 + (der[1] & 0x7F)
+    return f"RSA {key.key_size}, {'PKCS#8' if der[header + 3] == _SEQUENCE else 'PKCS#1'}"
+
+
+_LONG_FORM = 0x80
+_SEQUENCE = 0x30

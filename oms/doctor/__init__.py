@@ -1,0 +1,1 @@
+"""``doctor``: looks at everything that trading rests on, changes nothing, and says how to mend what is amiss."""
