@@ -26,7 +26,7 @@ from oms.gateways.signals import check_age
 from oms.gateways.simulated import SimulatedMarket
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
-from oms.gateways.tiger import TigerMarket
+from oms.gateways.tiger import TigerBroker, TigerMarket
 from oms.gateways.yahoo import YahooMarket
 from oms.journal.access import open_account, open_mailbox
 from oms.journal.loading import load
@@ -277,6 +277,8 @@ class Engine:
         self.broker = broker_of(loaded, self.market, clock, where, following=not open_new, say=say)
         self.journal = open_account(where.journal_url, config.account, mode, clock, lease_s, say=say)
         self._require_ours(loaded)
+        if isinstance(self.broker, TigerBroker):
+            self.broker.trust(self.journal.state.probed)
         self.inbox = open_mailbox(where.journal_url, where.inbox, config.account)
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(

@@ -15,7 +15,17 @@ GROUND = {"oms", "errors", "crashpoints"}
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
 BELOW_ROOF = STAIR | {
-    *("app", "arming", "choice_wiring", "licence", "operator_desk", "paper_wiring", "standing_tasks", "tiger_wiring"),
+    *(
+        "app",
+        "arming",
+        "choice_wiring",
+        "licence",
+        "operator_desk",
+        "paper_wiring",
+        "probing",
+        "standing_tasks",
+        "tiger_wiring",
+    ),
 }
 
 # Who may import whom, besides itself. A new room fails the test until it is given its floor here.
@@ -45,6 +55,7 @@ MAY_IMPORT = {
     "examples": SOCKETS,
     "operator_desk": STAIR,
     "doctor": BELOW_ROOF | {"questions"},
+    "probing": STAIR | {"app", "operator_desk", "tiger_wiring"},
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,

@@ -40,7 +40,7 @@ from oms.model.state import SCREENS_KEPT, AccountState
 
 _LISTS = (
     *("halted", "released", "blacklisted", "unblacklisted", "symbol_frozen", "symbol_unfrozen"),
-    *("external_order_seen", "command_answered", "account_bound", "live_armed", "live_disarmed"),
+    *("external_order_seen", "command_answered", "account_bound", "live_armed", "live_disarmed", "broker_probed"),
 )
 """Kinds of facts that change the account and belong to no cycle; each is found by the index of kinds."""
 

@@ -37,6 +37,7 @@ from oms.model.event import (
     Selected,
 )
 from oms.model.order import Order
+from oms.model.probing import BrokerProbed
 from oms.model.settlement import Ledger
 from oms.model.state import SCREENS_KEPT, AccountState, booked, ledger_at
 
@@ -231,7 +232,10 @@ def _load_account(connection: Connection, state: AccountState) -> None:
 
 
 def _load_licence(connection: Connection, state: AccountState) -> None:
-    """Whose account it is at the broker, and whether real money is armed."""
+    """Whose account it is at the broker, whether real money is armed, and what a trial of the broker showed."""
+    probed = last_of_kind(connection, state.account, BrokerProbed.kind)
+    if probed is not None and isinstance(probed.event, BrokerProbed):
+        state.probed = probed.event
     newest = [last_of_kind(connection, state.account, each.kind) for each in (AccountBound, LiveArmed, LiveDisarmed)]
     for fact in sorted((fact for fact in newest if fact is not None), key=lambda fact: fact.seq):
         match fact.event:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
@@ -33,6 +33,7 @@ WATCHED_KINDS = (
     "account_opened",
     "attention_raised",
     "blacklisted",
+    "broker_probed",
     "buys_revalidated",
     "command_answered",
     "cycle_aborted",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from oms.model import arming, event
+from oms.model import arming, event, probing
 
-_HOMES = (event, arming)
+_HOMES = (event, arming, probing)
 """Modules that declare facts; named so that each of them is imported before they are counted."""
 
 

@@ -40,6 +40,7 @@ from oms.model.event import (
     Unblacklisted,
 )
 from oms.model.order import ZERO, Order, Side
+from oms.model.probing import BrokerProbed
 from oms.model.settlement import HeldBack, Ledger, ledger_of_reading
 
 NO_POSITIONS: Mapping[str, Position] = {}
@@ -126,6 +127,8 @@ class AccountState:
         """The account at the broker; None where the broker is on this machine, or nobody has looked yet."""
         self.armed: LiveArmed | None = None
         """The newest word that let real money be traded, until a disarming; its expiry is looked at on use."""
+        self.probed: BrokerProbed | None = None
+        """The newest trial of the broker; for how long it counts is looked at on use."""
         self.disarmed: LiveDisarmed | None = None
         """The newest disarming, until a person arms anew."""
         self.blacklist: dict[str, Blacklisted] = {}
@@ -347,6 +350,8 @@ class AccountState:
                 self.armed, self.disarmed = event, None
             case LiveDisarmed():
                 self.armed, self.disarmed = None, event
+            case BrokerProbed():
+                self.probed = event
             case _:
                 raise ImpossibleFact(f"an account knows no {event.kind}")
 

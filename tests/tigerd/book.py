@@ -86,6 +86,11 @@ class Terms:
     fills_win: bool = False
     """A cancel of a partly filled order is acknowledged, and its rest trades all the same."""
     echoes_mark: bool = True
+    asks_by_number: bool = True
+    forgets_after: timedelta | None = None
+    """A repeated number is refused for so long only; None: for ever."""
+    returns_first: bool = False
+    """A repeated number is answered with the id of its first order, and makes no second one."""
     page: int = 300
     real_time_quotes: bool = True
     state: str | None = None
@@ -168,7 +173,10 @@ class Book:
 
     def _do_place_order(self, biz: dict[str, Any]) -> Any:
         number = biz.get("order_id") or 0
-        if self.terms.refuses_repeats and number and any(order.order_id == number for order in self.orders):
+        first = next((order for order in self.orders if number and order.order_id == number), None)
+        if first is not None and self._remembers(first):
+            if self.terms.returns_first:
+                return {"id": first.id, "orderId": first.order_id}
             raise ApiError(self._refusal_code, "TRADE_DUPLICATE_ORDER_ID: an order with this id exists")
         qty = Decimal(str(biz.get("total_quantity"))).scaleb(-(biz.get("total_quantity_scale") or 0))
         limit = Decimal(repr(biz["limit_price"])) if biz.get("limit_price") is not None else None
@@ -180,6 +188,11 @@ class Book:
         else:
             self._match(order)
         return {"id": order.id, "orderId": order.order_id}
+
+    def _remembers(self, first: Kept) -> bool:
+        """Whether the number of this order is still taken."""
+        age, limit = self._clock.now() - first.made_at, self.terms.forgets_after
+        return self.terms.refuses_repeats and (limit is None or age < limit)
 
     @property
     def _refusal_code(self) -> int:
@@ -299,7 +312,18 @@ class Book:
     # Lists.
 
     def _do_orders(self, biz: dict[str, Any]) -> Any:
-        return self._page(biz, self.orders)
+        if "order_id" not in biz:
+            return self._page(biz, self.orders)
+        found = [order for order in self.orders if order.order_id == biz["order_id"]]
+        if not found or not self.terms.asks_by_number:
+            raise ApiError(self._refusal_code, "order does not exist")
+        return self._shown(found[0])
+
+    def _do_filled_orders(self, biz: dict[str, Any]) -> Any:
+        return self._page(biz, [order for order in self.orders if order.executions])
+
+    def _do_inactive_orders(self, biz: dict[str, Any]) -> Any:
+        return self._page(biz, [order for order in self.orders if order.status not in (*OPEN, "Filled")])
 
     def _do_active_orders(self, biz: dict[str, Any]) -> Any:
         return self._page(biz, [order for order in self.orders if order.status in OPEN])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from oms.gateways.tiger.properties import kind_of, masked
+from oms.gateways.tiger.properties import fingerprint, kind_of, masked
 from oms.model.arming import AccountBound
 
 
@@ -18,5 +16,5 @@ def binding(account: str) -> AccountBound:
         broker="tiger",
         account_kind=kind_of(account).value,
         shown=masked(account),
-        fingerprint=hashlib.sha256(f"tiger:{account}".encode()).hexdigest(),
+        fingerprint=fingerprint(account),
     )

@@ -19,12 +19,14 @@ from oms.gateways.tiger.figures import (
     positions_of,
     prime_funds,
 )
-from oms.gateways.tiger.properties import AccountKind
+from oms.gateways.tiger.properties import AccountKind, fingerprint
 from oms.gateways.tiger.push import TigerPush
 from oms.gateways.tiger.quoting import Quoting
+from oms.gateways.tiger.sdk import adapter
 from oms.gateways.tiger.wire import Item, identity, is_us_stock, items_of, order_of, quantity, reserved_number
 from oms.model.account import Funds, Position, Quote
 from oms.model.order import CLOSED_AT_BROKER, BrokerOrder, BrokerState, OrderRequest
+from oms.model.probing import BrokerProbed, proven_window
 from oms.ports import Broker, Capabilities, Clock, OrdersRead
 
 PAGE = 300
@@ -81,6 +83,26 @@ class TigerBroker(Broker):
         self._lock = threading.Lock()
         self._lookup: tuple[float, dict[str, BrokerOrder]] | None = None
 
+    @property
+    def account_kind(self) -> AccountKind:
+        """What the shape of the account's number says."""
+        return self._client.kind
+
+    def trust(self, probed: BrokerProbed | None) -> None:
+        """Take a repeated number for refused where a trial of this very account proved it, and for as long.
+
+        A proof on a paper account says nothing about a real one, and the user's own claim stands where there is one.
+        """
+        if self.capabilities.refuses_repeats is None:
+            window = proven_window(
+                probed,
+                fingerprint=fingerprint(self._client.account),
+                account_kind=self.account_kind.value,
+                adapter=adapter(),
+                now=self._clock.now(),
+            )
+            self.capabilities = replace(self.capabilities, refuses_repeats=window)
+
     # Deeds ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def reserve(self, count: int) -> list[str]:
@@ -125,7 +147,7 @@ class TigerBroker(Broker):
     def orders(self, since: datetime) -> OrdersRead:
         """Every order made at or after ``since``: all pages, all states."""
         asked_at = self._clock.now()
-        reports = tuple(self._reports(self._items("orders", since, asked_at)))
+        reports = tuple(self._reports(self.items("orders", since, asked_at)))
         return OrdersRead(orders=reports, complete=True, asked_at=asked_at)
 
     def order(self, order_no: str) -> BrokerOrder | None:
@@ -151,10 +173,10 @@ class TigerBroker(Broker):
         """The list of open orders, then that of all, whose word counts where both have one."""
         now = self._clock.now()
         for method in ("active_orders", "orders"):
-            yield from self._reports(self._items(method, now - LOOKUP_SPAN, now))
+            yield from self._reports(self.items(method, now - LOOKUP_SPAN, now))
 
-    def _items(self, method: str, since: datetime, now: datetime) -> list[Item]:
-        """All pages of a list of orders, US stocks only, oldest first.
+    def items(self, method: str, since: datetime, now: datetime | None = None) -> list[Item]:
+        """All pages of one of Tiger's lists of orders, as they came, US stocks only, oldest first.
 
         Both ends are always given, for the window that the server takes otherwise is not documented.
 
@@ -163,7 +185,7 @@ class TigerBroker(Broker):
         """
         found: dict[str, Item] = {}
         tokens: list[str] = []
-        start, end = _millis(since), _millis(now + AHEAD)
+        start, end = _millis(since), _millis((now or self._clock.now()) + AHEAD)
         for _ in range(MOST_PAGES):
             token = tokens[-1] if tokens else None
             data = self._client.read(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 import re
 import shlex
@@ -91,6 +92,11 @@ def kind_of(account: str) -> AccountKind:
     raise RefusedError(
         f"Tiger account {masked(account)} has no known shape; expected 17 digits (paper), 5 to 10 digits or U and digits"
     )
+
+
+def fingerprint(account: str) -> str:
+    """Tells two accounts apart without telling what they are: SHA-256 over broker and number, in hex."""
+    return hashlib.sha256(f"tiger:{account}".encode()).hexdigest()
 
 
 def masked(account: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,6 +28,14 @@ from oms.ports import Clock
 
 if TYPE_CHECKING:
     import urllib3
+
+SDK = "tigeropen"
+
+
+def adapter() -> str:
+    """Name and version of the SDK, for what was proven with it."""
+    return f"{SDK} {version(SDK)}"
+
 
 CONNECTIONS = 32
 """Connections kept open: a round of 24 sends, four reads, and room."""
