@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 
-from oms.app import universe_of
+from oms.choice_wiring import universe_of
 from oms.config import LoadedConfig
 from oms.errors import RefusedError, UsageError
 from oms.gateways.system_clock import SystemClock
@@ -15,17 +14,16 @@ from oms.gateways.tiger import (
     Probe,
     TigerBroker,
     adapter,
-    agree,
     fingerprint,
-    read_credentials,
 )
 from oms.journal.access import open_account
+from oms.licence import bind, require_binding
 from oms.model.event import AccountOpened
 from oms.model.probing import BrokerProbed
 from oms.operator_desk import author
 from oms.places import places
 from oms.ports import Broker, Clock, Journal
-from oms.tiger_wiring import client_of
+from oms.tiger_wiring import binding_of, client_of, credentials_of
 
 
 def probe(
@@ -45,7 +43,7 @@ def probe(
 
     Raises:
         UsageError: the broker is not Tiger.
-        RefusedError: the account is not a paper account, or a cycle is open.
+        RefusedError: the account is not a paper account or not that of the journal, or a cycle is open.
         LeaseHeldError: an engine is running.
         TryAgainError, BrokerUnavailable, CredentialsError: as :class:`oms.gateways.tiger.probing.Probe`, and at the login.
     """
@@ -56,8 +54,7 @@ def probe(
         raise RefusedError(
             f"mode: {config.mode}; a probe places orders, so it is for mode: paper only; nothing was sent"
         )
-    credentials = read_credentials(loaded.resolve(config.broker.tiger.properties), os.environ)
-    agree(config.mode, credentials.account)
+    credentials, bound = credentials_of(loaded), binding_of(loaded)
     client = client_of(loaded, credentials, clock)
     with closing(TigerBroker(client, clock)) as broker:
         client.login()
@@ -65,7 +62,9 @@ def probe(
         with closing(open_account(where.journal_url, config.account, config.mode, clock, lease_s, say=say)) as journal:
             if journal.state.open_cycle is not None:
                 raise RefusedError("a cycle is open; finish it first (`resume`), then probe; nothing was sent")
+            require_binding(journal.state, broker.name, bound)
             _open(journal, broker, config.mode)
+            bind(journal, bound)
             wanted = symbol or _unheld(loaded, broker)
             proof = Probe(client, broker, clock, wanted, say=say, beat=journal.renew).run()
             journal.append_barrier(

@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "examples": SOCKETS,
     "operator_desk": STAIR,
     "doctor": BELOW_ROOF | {"questions"},
-    "probing": STAIR | {"app", "operator_desk", "tiger_wiring"},
+    "probing": STAIR | {"choice_wiring", "licence", "operator_desk", "tiger_wiring"},
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
