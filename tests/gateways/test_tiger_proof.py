@@ -127,7 +127,7 @@ class TestProbe:
         with pytest.raises(RefusedError, match="mode: paper only"):
             probe(load("mode: dry_run"), clock=clock)
         write(load().base, account=PRIME_ACCOUNT)
-        with pytest.raises(RefusedError, match="is a real one"):
+        with pytest.raises(RefusedError, match="is a live Tiger account"):
             probe(load(), clock=clock)
         assert gateway.posts["place_order"] == 0
 
