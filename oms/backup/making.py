@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from oms import __version__, crashpoints
 from oms.backup import encryption
 from oms.backup.archive import file_member, write_archive
-from oms.backup.files import create, make_folder, storing, sweep, sync_folder, unfinished
+from oms.backup.files import create, make_folder, scratch, storing, sweep, sync_folder, unfinished
 from oms.backup.manifest import (
     CONFIG,
     CONFIGS,
@@ -40,10 +40,12 @@ from oms.inputfile import read_bytes
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
 from oms.journal.scalars import from_instant
+from oms.journal.schema import Found, examine
 from oms.journal.tables import SCHEMA_REVISION
 from oms.places import places
 
 SUFFIX = ".tar.gz"
+_REVISION = "SELECT version_num FROM alembic_version"
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 
 
@@ -75,6 +77,8 @@ class _Gathered:
     head: JournalHead | None = None
     configs: tuple[KeptConfig, ...] = ()
     problems: list[str] = field(default_factory=list)
+    schema: str = SCHEMA_REVISION
+    """Schema of the journal's database as it is."""
 
 
 def new_id(prefix: str, account: str, now: datetime) -> str:
@@ -129,7 +133,7 @@ def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Pat
         reason=order.reason,
         note=order.note,
         program=__version__,
-        schema=SCHEMA_REVISION,
+        schema=gathered.schema,
         account=loaded.config.account,
         mode=loaded.config.mode,
         config_hash=loaded.hash,
@@ -171,6 +175,36 @@ def _gather_journal(loaded: LoadedConfig, order: Order, gathered: _Gathered, cop
     if order.with_journal:
         copy_database(journal, copy)
         source = copy  # so that all that is said about the journal is said about the copy
+    with readable(source) as (found, revision):
+        gathered.schema = revision
+        _gather_facts(found, loaded, gathered, journal)
+
+
+@contextmanager
+def readable(source: Path) -> Iterator[tuple[Path, str]]:
+    """A database that this release can read, and the schema of the one that was given: of an older one, a copy moved up."""
+    engine = reader_engine(source)
+    try:
+        with engine.connect() as connection:
+            is_older = examine(connection, source) is Found.OLDER
+            revision = str(driver(connection).execute(_REVISION).fetchone()[0]) if is_older else SCHEMA_REVISION
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, source, "reading the journal") from error
+    finally:
+        engine.dispose()
+    if not is_older:
+        yield source, revision
+        return
+    from oms.journal.migration import upgrade_file
+
+    with scratch(source.parent) as folder:
+        copy = folder / "moved-up.db"
+        copy_database(source, copy)
+        upgrade_file(copy)
+        yield copy, revision
+
+
+def _gather_facts(source: Path, loaded: LoadedConfig, gathered: _Gathered, journal: Path) -> None:
     engine = reader_engine(source)
     try:
         with engine.connect() as connection:

@@ -18,7 +18,7 @@ from oms.journal.archives import moved_up_to
 from oms.journal.chain import StoredRow, walk
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
-from oms.journal.migration import revisions
+from oms.journal.migration import revisions, upgrade_file
 from oms.journal.tables import SCHEMA_REVISION
 from oms.model.state import AccountState
 from oms.model.symbol import canonical_symbol
@@ -66,15 +66,17 @@ def _text(data: bytes, name: str, where: Path) -> str:
 def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
     """The database of an archive: sound pages, the account it should have, the chain from its first row to its head.
 
+    One of an older release is moved up: what was unpacked is a copy, and the archive keeps it as it was.
+
     Raises:
         DamagedError: one of these is not so.
     """
+    if _found(path, where) is schema.Found.OLDER:
+        upgrade_file(path)
     engine = reader_engine(path)
     try:
         with engine.connect() as connection:
             raw = driver(connection)
-            if schema.examine(connection, where) is schema.Found.EMPTY:
-                raise DamagedError(f"{where} holds a journal without tables")
             if (found := raw.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise DamagedError(f"{where} holds a damaged journal: {found}")
             about = dict(raw.execute("SELECT name, value FROM meta WHERE name IN ('account', 'mode')"))
@@ -95,6 +97,20 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
         raise translate(error, where, "reading the journal of the backup") from error
     finally:
         engine.dispose()
+
+
+def _found(path: Path, where: Path) -> schema.Found:
+    engine = reader_engine(path)
+    try:
+        with engine.connect() as connection:
+            found = schema.examine(connection, where)
+    except (sqlite3.Error, DBAPIError) as error:
+        raise translate(error, where, "reading the journal of the backup") from error
+    finally:
+        engine.dispose()
+    if found is schema.Found.EMPTY:
+        raise DamagedError(f"{where} holds a journal without tables")
+    return found
 
 
 def _refuse_contradiction(found: str, wanted: str, what: str) -> None:

@@ -84,12 +84,21 @@ def configuration() -> LoadedConfig:
     import os
 
     from oms.config import load_config
+    from oms.journal import shelving
 
     finish_restore()
     loaded = load_config(config_file(), os.environ)
     for warning in loaded.warnings:
         click.echo(f"oms: {warning}", err=True)
+    shelving.keep = lambda database: _kept(loaded, database)
     return loaded
+
+
+def _kept(loaded: LoadedConfig, database: Path) -> str | None:
+    """A backup before a migration; nothing of it is imported before there is one."""
+    from oms.backup.moving_up import keeper
+
+    return keeper(loaded)(database)
 
 
 def finish_restore() -> None:

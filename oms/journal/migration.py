@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from oms.journal.connection import address_of, writer_engine
 from oms.resources import migrations_dir
 
 
@@ -35,3 +38,13 @@ def upgrade(connection: Connection) -> None:
     with connection.begin():
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         command.upgrade(alembic_config(connection), "head")
+
+
+def upgrade_file(path: Path) -> None:
+    """Move a database up that nobody else has open and of which nothing needs to be kept: a copy, an unpacked backup."""
+    engine = writer_engine(address_of(path))
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            upgrade(connection)
+    finally:
+        engine.dispose()

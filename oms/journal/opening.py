@@ -72,8 +72,8 @@ def _prepare(connection: Connection, path: Path | None, clock: Clock, say: Calla
         schema.make(connection, in_memory=path is None)
     elif found is schema.Found.OLDER:
         assert path is not None
-        copy = schema.move_up(connection, path, clock.now())
-        say(f"{path} was moved up to schema {tables.SCHEMA_REVISION}; the database as it was is {copy}")
+        kept = schema.move_up(connection, path, clock.now(), say)
+        say(f"{path} was moved up to schema {tables.SCHEMA_REVISION}; the database as it was is {kept}")
 
 
 def _stamp(connection: Connection, account: str, mode: str, where: object) -> None:

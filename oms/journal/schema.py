@@ -7,14 +7,16 @@ as it is.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from oms.errors import DamagedError
-from oms.journal.connection import driver
+from oms.errors import DamagedError, OmsError
+from oms.journal import shelving
+from oms.journal.connection import driver, make_private_file
 from oms.journal.tables import APPLICATION_ID, SCHEMA_REVISION, TRIGGERS, create_all, metadata
 
 
@@ -87,14 +89,33 @@ def make(connection: Connection, *, in_memory: bool) -> None:
     upgrade(connection)
 
 
-def move_up(connection: Connection, path: Path, now: datetime) -> Path:
-    """Migrate an older database, after a copy of it was put beside it; returns the copy's place."""
+def move_up(connection: Connection, path: Path, now: datetime, say: Callable[[str], None]) -> str:
+    """Migrate an older database once it is kept as it was; returns where it is kept, for a sentence.
+
+    Raises:
+        StorageError: it could not be kept; nothing was migrated.
+    """
     from oms.journal.migration import upgrade
 
+    kept = _on_the_shelf(path, say) or _beside(connection, path, now)
+    upgrade(connection)
+    return kept
+
+
+def _on_the_shelf(path: Path, say: Callable[[str], None]) -> str | None:
+    if shelving.keep is None:
+        return None
+    try:
+        return shelving.keep(path)
+    except OmsError as error:
+        say(f"no backup could be made before the database is moved up ({error}); a plain copy is made instead")
+        return None
+
+
+def _beside(connection: Connection, path: Path, now: datetime) -> str:
     raw = driver(connection)
     stamp = raw.execute("SELECT version_num FROM alembic_version").fetchone()[0]
     copy = path.with_name(f"{path.name}.{stamp}.{now:%Y%m%dT%H%M%S}.bak")
+    make_private_file(copy)  # before it has content: at no moment can others read it
     raw.execute("VACUUM INTO ?", (str(copy),))
-    copy.chmod(0o600)
-    upgrade(connection)
-    return copy
+    return str(copy)
