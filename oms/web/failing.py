@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oms.errors import DamagedError, LeaseHeldError, OmsError, RefusedError, TryAgainError, UnknownName, UsageError
+from oms.web.gate import ANSWERED, a_bug
 from oms.web.refusing import Refusal
 
 Problem = Callable[[Request, int, str], Response]
@@ -59,6 +60,12 @@ def install(app: FastAPI, problem: Problem, log: Callable[[str], None]) -> None:
         )
         return answer(request, refusal)
 
+    def unforeseen(request: Request, error: Exception) -> Response:
+        refusal = a_bug(error, log)
+        request.scope[ANSWERED] = refusal  # Starlette raises the error again behind this answer
+        return answer(request, refusal)
+
+    app.add_exception_handler(Exception, unforeseen)
     app.add_exception_handler(OmsError, failed)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

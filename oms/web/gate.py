@@ -108,6 +108,10 @@ class Asked:
         return self.method not in ("GET", "HEAD")
 
 
+ANSWERED = "oms.answered"
+"""In a request's scope: what was answered to a bug already, before the error went on to the gate."""
+
+
 class Gate:
     """An ASGI application around another."""
 
@@ -135,18 +139,9 @@ class Gate:
                 return
             await self.inside(scope, _replayed(body, receive), started)
         except Exception as error:  # noqa: BLE001 - nothing of an unforeseen error may reach the other side
-            refusal = Refusal(
-                status=HTTPStatus.INTERNAL_SERVER_ERROR, code="a_bug", message="something went wrong here; see the log"
-            )
-            self.doors.log(f"oms: web: {refusal.reference}: a bug: {type(error).__name__} in {place_of(error)}")
-            await self._end(started, scope, receive, refusal)
-
-    @staticmethod
-    async def _end(started: _Started, scope: Asgi, receive: Receive, refusal: Refusal) -> None:
-        """Answer with a refusal, unless an answer has begun: then it breaks off, and the reader sees that it is cut."""
-        if started.yes:
-            raise ConnectionAbortedError
-        await refusal.response()(scope, receive, started)
+            refusal = scope.get(ANSWERED) or a_bug(error, self.doors.log)
+            if not started.yes:  # else it breaks off here, and the reader sees that it is cut
+                await refusal.response()(scope, receive, started)
 
     def _admit(self, scope: Asgi, asked: Asked) -> Response | None:
         """None where the request may pass; else what to answer."""
@@ -248,6 +243,15 @@ class Gate:
         if viewer.session and not is_word_of(viewer, asked.headers.get("x-csrf-token", "")):
             return bad_word()
         return None
+
+
+def a_bug(error: Exception, log: Callable[[str], None]) -> Refusal:
+    """What is said of an unforeseen error; the log has its place, for its text may quote what it choked on."""
+    refusal = Refusal(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR, code="a_bug", message="something went wrong here; see the log"
+    )
+    log(f"oms: web: {refusal.reference}: a bug: {type(error).__name__} in {place_of(error)}")
+    return refusal
 
 
 def is_word_of(viewer: Viewer, given: str) -> bool:
