@@ -130,7 +130,7 @@ def paint_alone(name: str, look: Look, **values: object) -> str:
 def stamp() -> str:
     """Changes with the style sheet and the script, so that a browser never keeps old ones."""
     folder = files("oms.web").joinpath("static")
-    content = b"".join(folder.joinpath(name).read_bytes() for name in ("pages.css", "live.js"))
+    content = b"".join(folder.joinpath(name).read_bytes() for name in ("pages.css", "live.js", "login.js"))
     return hashlib.sha256(content).hexdigest()[:10]
 
 

@@ -5,6 +5,7 @@
 (() => {
   const LEAST_MS = 350; // between two looks, however much is journaled
   const IDLE_MS = 5000; // the heartbeat is no fact of the journal: look again even when nothing is journaled
+  const PATIENCE_MS = 8000; // for one answer
   const banner = document.getElementById("stream");
   const shown = new Map(); // id of each live element -> the server's text of it
   let seenAt = new Date();
@@ -12,6 +13,8 @@
   let busy = false;
   let again = false;
   let lost = false;
+  let dragging = false;
+  let stream = null;
   let address = location.pathname + location.search;
 
   const parts = (root) => root.querySelectorAll("[data-live]");
@@ -24,6 +27,7 @@
     // Nobody loses what he is typing or about to confirm.
     if (part.querySelector("details.ask[open]")) return true;
     const active = document.activeElement;
+    if (active.id === "scrub") return dragging && part.contains(active);
     return part.contains(active) && /^(INPUT|SELECT|TEXTAREA)$/.test(active.tagName);
   }
 
@@ -31,21 +35,28 @@
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const found = new Map([...parts(fresh)].map((part) => [part.id, part]));
     const present = new Set([...parts(document)].map((part) => part.id));
+    const main = document.getElementById("main");
     if ([...found.keys()].some((id) => !present.has(id)) || [...present].some((id) => !found.has(id))) {
-      const old = document.getElementById("main");
       // A card came or went: the whole content is put in anew, unless somebody is at work in it.
-      if (!inUse(old)) old.replaceChildren(...outside(fresh));
+      if (!inUse(main)) swap(main, () => main.replaceChildren(...outside(fresh)));
     }
     for (const part of parts(document)) {
       const next = found.get(part.id);
       if (!next || shown.get(part.id) === next.outerHTML || inUse(part)) continue;
       shown.set(part.id, next.outerHTML);
-      const places = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
-      const copy = document.importNode(next, true);
-      part.replaceWith(copy);
-      copy.querySelectorAll(".scroll").forEach((box, n) => (box.scrollLeft = places[n] || 0));
+      swap(part, () => part.replaceWith(document.importNode(next, true)));
     }
     count();
+  }
+
+  function swap(part, put) {
+    // Whoever stood at a control or had pushed a table aside finds both as they were.
+    const focus = part.contains(document.activeElement) && document.activeElement.id;
+    const places = new Map([...part.querySelectorAll(".scroll")].map((box) => [box.ariaLabel, box.scrollLeft]));
+    put();
+    if (focus) document.getElementById(focus)?.focus();
+    for (const box of document.querySelectorAll(".scroll"))
+      if (places.get(box.ariaLabel)) box.scrollLeft = places.get(box.ariaLabel);
   }
 
   function outside(fresh) {
@@ -59,14 +70,21 @@
     if (document.hidden) return;
     busy = true;
     try {
-      const answer = await fetch(address, { headers: { "X-Oms-Part": "1" }, credentials: "same-origin" });
+      const answer = await fetch(address, {
+        headers: { "X-Oms-Part": "1" },
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      });
       if (answer.redirected || answer.status === 401) return void location.reload();
       if (answer.ok) {
         put(await answer.text());
         seenAt = new Date();
+        if (lost && (stream === null || stream.readyState === EventSource.CLOSED)) listen();
+        else if (stream?.readyState === EventSource.OPEN) say(false);
       }
     } catch {
-      // The stream says that the server is gone; the next look comes by itself.
+      // A line that died without a word is noticed here: the stream alone would wait for ever.
+      say(true);
+      stream?.close();
     } finally {
       busy = false;
       if (again) {
@@ -81,9 +99,9 @@
   }
 
   function say(isLost) {
+    document.documentElement.dataset.stream = isLost ? "lost" : "live";
     if (isLost === lost) return;
     lost = isLost;
-    document.documentElement.toggleAttribute("data-lost", lost);
     banner.hidden = false;
     banner.classList.toggle("bad", lost);
     banner.textContent = lost
@@ -92,23 +110,21 @@
     if (!lost) setTimeout(() => (banner.hidden = !lost), 4000);
   }
 
-  function listen(wait) {
+  function listen() {
+    stream?.close();
     const after = document.getElementById("pulse").dataset.seq;
-    const stream = new EventSource(`/api/events?after=${after}`);
+    stream = new EventSource(`/api/events?after=${after}`);
     stream.onopen = () => {
-      wait = 500;
       say(false);
       soon(0);
     };
     stream.onmessage = () => soon();
-    stream.onerror = () => {
-      say(true);
-      if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again, from where it was
-      stream.close();
-      setTimeout(() => listen(Math.min(wait * 2, 15000)), wait);
-    };
-    addEventListener("pagehide", () => stream.close(), { once: true });
+    stream.addEventListener("reset", () => soon()); // an older journal was put back
+    stream.onerror = () => say(true); // the browser tries again from where it was, or the next look does
   }
+
+  addEventListener("pagehide", () => stream?.close());
+  addEventListener("pageshow", (event) => event.persisted && listen());
 
   const units = document.body.dataset.units.split("|");
 
@@ -146,8 +162,12 @@
   document.addEventListener("input", (event) => {
     if (event.target.id === "scrub") scrub(Number(event.target.value));
   });
+  document.addEventListener("pointerdown", (event) => (dragging = event.target.id === "scrub"));
+  document.addEventListener("pointerup", () => {
+    if (dragging) soon(0);
+    dragging = false;
+  });
   document.addEventListener("change", (event) => {
-    if (event.target.id === "scrub") event.target.blur();
     if (event.target.form?.matches(".choices, .filters[method=get]") && event.target.tagName === "SELECT")
       event.target.form.requestSubmit();
   });
@@ -169,5 +189,5 @@
   count();
   setInterval(count, 1000);
   setInterval(soon, IDLE_MS);
-  listen(500);
+  listen();
 })();
