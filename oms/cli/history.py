@@ -10,6 +10,7 @@ import click
 from oms.cli import options
 from oms.cli.desk import command as desk_command
 from oms.cli.explaining import cycle_explain, order_explain
+from oms.cli.foreign import foreign
 from oms.cli.layout import NOTHING, count, fact_lines, moment, money, number, table, time_of_day
 from oms.cli.reading import Answer, at_desk, of_journal, show
 from oms.errors import UsageError
@@ -160,6 +161,7 @@ def order() -> None:
 
 
 order.add_command(order_explain)
+order.add_command(foreign)
 
 
 @order.command(name="list")

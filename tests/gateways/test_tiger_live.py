@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,30 @@ def test_mailbox_cannot_arm(stage: Stage) -> None:
     state = state_of(loaded)
     assert state.armed is None
     assert state.inbox_id == 3
+
+
+# ---- others in the same account --------------------------------------------------------------------------------------
+
+
+def test_manual_trades_and_foreign_orders(stage: Stage) -> None:
+    """What a person does in Tiger's app is seen, shown and counted; it is neither cancelled, changed nor adopted."""
+    book = stage.gateway.book
+    armed(stage.configure())
+    book.outsider("MSFT", "BUY", Decimal(200), Decimal(20))
+    book.outsider("AAPL", "BUY", Decimal(5), Decimal(31))
+    code, said = stage.call("run", "--signals", "plan.csv")
+    assert code == 0, said
+    assert "BUY MSFT 200 of another program" in said
+    assert "the broker holds 65 AAPL, the journal 60" in said
+    foreign = json.loads(stage.call("order", "foreign", "--json")[1])
+    assert foreign["schema"] == "oms.order-foreign/1"
+    assert {(row["symbol"], row["order_qty"], row["open"]) for row in foreign["orders"]} == {
+        ("MSFT", "200", True),
+        ("AAPL", "5", False),
+    }
+    assert "MSFT" in stage.call("order", "foreign", "--open")[1]
+    assert [order.status for order in book.orders if not order.order_id] == ["PendingSubmit", "Filled"]
+    assert stage.gateway.posts["cancel_order"] + stage.gateway.posts["modify_order"] == 0
 
 
 # ---- the screen and the expiry ---------------------------------------------------------------------------------------
