@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from oms.errors import CredentialsError, RefusedError, UsageError
+from oms.gateways.tiger import access_list
 from oms.inputfile import read_bytes
 from oms.model.foreign import printable
 
@@ -193,12 +194,13 @@ def _properties(file: Path, what: str) -> dict[str, str]:
 
 
 def require_private(file: Path) -> None:
-    """Only its owner, who is this user, may read a file with secrets; Windows keeps no such mode.
+    """Only its owner, who is this user, may read a file with secrets; on Windows its access list says who may.
 
     Raises:
         CredentialsError: with the command that mends it.
     """
     if os.name != "posix":
+        access_list.require_private(file)
         return
     try:
         status = file.stat()
