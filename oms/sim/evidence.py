@@ -306,7 +306,7 @@ class Evidence:
                 order.fills.append(row)
                 if order.cum_qty >= order.order_qty:
                     order.ended = order.ended or row
-            elif row.kind in (LogKind.CANCELED, LogKind.EXPIRED):
+            elif row.kind in (LogKind.CANCELED, LogKind.EXPIRED, LogKind.REJECTED):
                 order.ended = order.ended or row
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from oms.gateways.paper.log import LogEntry
+from oms.gateways.paper.log import LogEntry, LogKind
 from oms.model.detail import Intent, Validated
 from oms.model.event import (
     OrderBlocked,
@@ -18,7 +18,7 @@ from oms.model.event import (
 from oms.model.liquidity import KEPT
 from oms.model.order import CloseReason, OrderPhase
 from oms.model.rules import DoubtPolicy
-from oms.sim.evidence import Evidence, IntentFacts
+from oms.sim.evidence import AtBroker, Evidence, IntentFacts
 from oms.sim.law import Finding, law
 
 
@@ -47,6 +47,11 @@ def an_intent_of_a_finished_cycle_was_sent_or_refused_with_a_reason(evidence: Ev
                 yield wish.cl_ord_id, fault
 
 
+def _turned_down(order: AtBroker) -> bool:
+    """Accepted at first, and rejected before anything of it traded."""
+    return order.ended is not None and order.ended.kind is LogKind.REJECTED and not order.fills
+
+
 def _lost(evidence: Evidence, intent: IntentFacts) -> str | None:
     order = intent.order
     arrivals = evidence.arrivals_of(order.cl_ord_id)
@@ -56,7 +61,9 @@ def _lost(evidence: Evidence, intent: IntentFacts) -> str | None:
         return f"blocked by {order.rule}, but the broker received it" if arrivals else None
     if order.close_reason is CloseReason.REJECTED:
         # A no that the tests themselves scripted leaves no trace in the broker's log; an acceptance would.
-        return "rejected, but the broker accepted it" if any(a.accepted for a in arrivals) else None
+        thought_better = any(_turned_down(each) for each in evidence.orders_of(order.cl_ord_id))
+        accepted = any(arrival.accepted for arrival in arrivals)
+        return "rejected, but the broker accepted it" if accepted and not thought_better else None
     if order.quarantined or order.close_reason is CloseReason.VOID:
         return None
     return None if any(a.accepted for a in arrivals) else f"{order.ord_status.value}, but the broker never accepted it"

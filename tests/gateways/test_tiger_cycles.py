@@ -16,6 +16,7 @@ from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
 from oms.model.order import OrdStatus
 from oms.model.rules import DoubtPolicy, Rules
+from oms.sim.laws import LAWS
 from tests.engine.house import buy, sell
 from tests.gateways.tiger_house import Death, TigerHouse
 from tests.tigerd.book import PRIME_ACCOUNT
@@ -23,6 +24,8 @@ from tests.tigerd.faults import WIRE_FAULTS
 
 SECOND = timedelta(seconds=1)
 Build = Callable[..., TigerHouse]
+BENEATH_TLS = ("TLS alert after the request", "TLS record corrupt", "plain text inside TLS")
+"""Faults that mean something only where the whole cycle runs over TLS."""
 
 REPEATS = pytest.mark.parametrize("refuses", [True, False], ids=["repeats are refused", "repeats are not"])
 
@@ -69,7 +72,7 @@ def test_a_fault_of_the_wire_in_a_cycle(build: Build, name: str, side: str, refu
     quarantined; after an unresolved sell no buy follows.
     """
     fault = WIRE_FAULTS[name]
-    house = build(refuses_repeats=refuses, timeout=fault.patience)
+    house = build(refuses_repeats=refuses, timeout=fault.patience, tls=name in BENEATH_TLS)
     wishes = [sell("AAA"), buy("CCC", 30)] if side == "sell" else [buy("CCC", 30), buy("DDD", 50)]
     house.desk.gateway.fail("place_order", fault)
     ending = house.run(*wishes)
@@ -129,6 +132,36 @@ def test_order_that_arrives_late(build: Build, refuses: bool) -> None:
     late = house.journal.state.order(kept.mark)
     assert late is not None
     assert (late.ord_status, late.cum_qty) == (OrdStatus.FILLED, 100)
+    house.judge()
+
+
+def test_order_that_arrives_after_it_was_sent_again(build: Build) -> None:
+    """Lost, sent again under its number, and then the first request arrives after all: the broker has one order."""
+    house = build()
+    house.desk.gateway.lose_until_delivered()
+    ending = house.run(sell("AAA"), buy("CCC", 30))
+    assert (ending.exit_code, house.cycle.outcome) == (0, "complete")
+    assert house.order("AAA").sends == 2
+    house.desk.gateway.deliver_late()
+    assert len(house.book.orders) == 2
+    house.judge()
+
+
+@pytest.mark.parametrize("side", ["sell", "buy"])
+def test_duplicate_number_refused(build: Build, side: str) -> None:
+    """The reply is lost, no list shows the order yet, so it is sent again and refused as a duplicate: then it is asked
+    for until it shows. A refusal of a repeat closes nothing.
+    """
+    house = build()
+    house.terms.hidden_for = 8 * SECOND
+    house.desk.gateway.fail("place_order", WIRE_FAULTS["accepted, then FIN"])
+    wishes = [sell("AAA"), buy("CCC", 30)] if side == "sell" else [buy("CCC", 30), buy("DDD", 50)]
+    ending = house.run(*wishes)
+    assert (ending.exit_code, house.cycle.outcome) == (0, "complete")
+    assert house.book.refused[1300] >= 1
+    assert max(order.sends for order in house.orders) >= 2
+    assert all(order.ord_status is OrdStatus.FILLED for order in house.orders)
+    house.judge()
 
 
 def test_doubt_that_is_held_for_a_person(build: Build) -> None:
@@ -139,6 +172,7 @@ def test_doubt_that_is_held_for_a_person(build: Build) -> None:
     assert ending.exit_code == 7
     assert "held for a person" in ending.why
     assert house.desk.gateway.posts["place_order"] == 1
+    house.judge()
 
 
 @REPEATS
@@ -260,6 +294,25 @@ def test_closed_market(build: Build) -> None:
     house.run(sell("AAA"), buy("CCC", 30))
     assert {order.ord_status for order in house.orders} <= {OrdStatus.REJECTED, OrdStatus.BLOCKED}
     assert house.book.orders == []
+    assert "orders cannot be placed at this moment" in house.order("AAA").text
+    house.judge()
+
+
+def test_market_that_closes_between_sells_and_buys(build: Build) -> None:
+    """The sells are done and booked, the buys refused with the broker's reason, and the cycle ends by itself."""
+    house = build()
+    stopping = house.stopping
+
+    def closing() -> int | None:
+        house.terms.is_open = not house.cycle_is_past_its_sells
+        return stopping()
+
+    house.stopping = closing
+    ending = house.run(sell("AAA"), buy("CCC", 30))
+    assert ending.exit_code == 0
+    assert (house.order("AAA").ord_status, house.bought) == (OrdStatus.FILLED, [])
+    assert house.order("CCC").ord_status is OrdStatus.REJECTED
+    house.judge()
 
 
 @pytest.mark.parametrize("method", ["orders", "prime_assets", "positions", "quote_real_time", "order_no"])
@@ -310,3 +363,15 @@ def test_twenty_sells_and_twenty_buys_leave_together(build: Build) -> None:
     assert house.desk.gateway.most_at_once["place_order"] == house.desk.gateway.most_at_once["order_no"] == 20
     house.judge()
     hands.close()
+
+
+def test_the_judge_sees_what_nobody_journaled(build: Build) -> None:
+    """A second order under the same number, made behind the engine's back, is found in the gateway's own log."""
+    house = build(refuses_repeats=False)
+    house.run(sell("AAA", 40), buy("CCC", 30))
+    house.judge()
+    house.tiger.place(house.order("AAA").request())
+    with pytest.raises(AssertionError):
+        house.judge()
+    broken = {violation.law for law in LAWS.values() for violation in law(house.evidence)}
+    assert {"I1", "I5"} <= broken

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from oms.engine.driver import Driver, Settings
+from oms.model.cycle import Phase
 from oms.model.order import Order, OrderRequest, Side
 from oms.model.rules import Rules
 from oms.ports import Broker, Clock, Hands
+from oms.sim.evidence import Evidence
+from oms.sim.laws import LAWS
 from tests.engine.house import PRICES, House, TickingClock
 from tests.fakes.clock import START
 from tests.fakes.hands import SequentialHands
@@ -21,6 +25,9 @@ from tests.fakes.market import FixedMarket
 from tests.tigerd.book import OPEN, PAPER_ACCOUNT
 from tests.tigerd.desk import TIMEOUT_S, open_desk
 from tests.tigerd.pushd import Pushd
+
+BY_EXECUTION = ("a_fill_in_the_journal_is_a_fill_at_the_broker", "a_fill_at_the_broker_is_a_fill_in_the_journal")
+"""Laws that compare executions by their names."""
 
 
 class Death(BaseException):
@@ -52,7 +59,7 @@ class TigerHouse(House):
         self.journal = MemoryJournal(self.clock)
         self.patient = False
         self.mode = "paper"
-        self.stopping = lambda: None
+        self.stopping: Callable[[], int | None] = lambda: None
         self._hands = hands or SequentialHands()
         self._cycles = 0
         self.desk = open_desk(
@@ -125,7 +132,7 @@ class TigerHouse(House):
         ours = [order for order in self.book.orders if order.order_id]
         assert all(count == 1 for count in Counter(order.order_id for order in ours).values())
         assert all(count == 1 for count in self.book.accepted().values())
-        journaled = {order.order_no: order for order in self.orders}
+        journaled = {intent.order.order_no: intent.order for intent in self.evidence.intents.values()}
         for kept in ours:
             order = journaled[str(kept.order_id)]
             assert (order.cl_ord_id, order.symbol, order.side.value) == (kept.mark, kept.symbol, kept.action)
@@ -137,6 +144,27 @@ class TigerHouse(House):
                 assert order.is_closed == (kept.status not in OPEN)
         self._judge_the_wire()
         self._judge_the_sequence()
+        broken = [
+            str(violation) for name, law in LAWS.items() if self._applies(name) for violation in law(self.evidence)
+        ]
+        assert not broken, "\n".join(broken)
+
+    @property
+    def evidence(self) -> Evidence:
+        """Both sides as they stand: the gateway's own log, and the journal's facts."""
+        return Evidence(
+            log=self.book.log,
+            facts=self.journal.rows,
+            state=self.journal.state,
+            rules=self.rules,
+            refuses_repeats=self.tiger.capabilities.refuses_repeats is not None,
+            restart_token=self.journal.lease.restart_token,
+            in_flight=timedelta(seconds=2),
+        )
+
+    def _applies(self, law: str) -> bool:
+        """An account that shows cumulative figures only has no names of executions to compare; its sums are compared."""
+        return law not in BY_EXECUTION or self.tiger.capabilities.reports_executions
 
     def _judge_the_wire(self) -> None:
         sent: Counter[int] = Counter()
@@ -151,6 +179,11 @@ class TigerHouse(House):
         sells = [order for order in self.book.orders if order.action == "SELL" and order.order_id]
         for sell in sells:
             assert all(sell.status not in OPEN and sell.updated_at <= buy for buy in buys)
+
+    @property
+    def cycle_is_past_its_sells(self) -> bool:
+        cycle = self.journal.state.cycle
+        return cycle is not None and cycle.phase is not Phase.SELLING
 
     @property
     def bought(self) -> list[str]:

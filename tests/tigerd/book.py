@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from oms.gateways.paper.log import LogEntry, LogKind
+from oms.model.order import OrdType, Side
 from oms.ports import Clock
 
 FIRST_ID = 40_000_000_000_000_000
@@ -116,6 +118,8 @@ class Book:
         self.orders: list[Kept] = []
         """Every order that was ever accepted."""
         self.refused: Counter[int] = Counter()
+        self.log: list[LogEntry] = []
+        """What it did, row by row, in the words of every broker's log: what the laws are judged from."""
         self.history: dict[str, list[dict[str, Any]]] = {}
         """Daily bars by symbol, as the gateway writes them, oldest first."""
         self.announce: Callable[[str], None] = lambda _: None
@@ -129,12 +133,65 @@ class Book:
         self._number = 100
         self._execution = 7000
         self._history: list[tuple[datetime, dict[str, Any], list[dict[str, Any]]]] = []
+        self._open_the_log()
 
     # The judge.
 
     def accepted(self) -> Counter[str]:
         """Orders accepted, by our mark: no count may ever exceed 1."""
         return Counter(order.mark or "" for order in self.orders)
+
+    def _open_the_log(self) -> None:
+        cash, self._cash = self._cash, NOTHING
+        self._note(LogKind.OPENED, price=cash)
+        self._cash = cash
+        for symbol, qty in self._shares.items():
+            self._note(LogKind.OPENED_POSITION, symbol=symbol, qty=qty)
+
+    def _note(self, kind: LogKind, order: Kept | None = None, **fields: Any) -> None:
+        """One row; what it does not say about its order is taken from the order."""
+        own: dict[str, Any] = {}
+        if order is not None:
+            own = {
+                "order_no": str(order.order_id) if order.order_id else None,
+                "order_id": str(order.id),
+                "user_mark": order.mark,
+                "symbol": order.symbol,
+                "side": Side(order.action),
+                "ord_type": OrdType.MARKET if order.order_type == "MKT" else OrdType.LIMIT,
+                "qty": order.qty,
+                "price": order.limit,
+            }
+        empty = dict.fromkeys(
+            ("order_no", "order_id", "exec_id", "user_mark", "symbol", "side", "ord_type", "qty", "price", "fee")
+        )
+        self.log.append(
+            LogEntry(
+                id=len(self.log) + 1,
+                at=self._clock.now(),
+                kind=kind,
+                day=self._market_time().date(),
+                cash=self._cash,
+                available=self._available() if self.log else NOTHING,
+                locked=NOTHING,
+                **{**empty, "text": "", **own, **fields},
+            )
+        )
+
+    def arrived(self, biz: dict[str, Any]) -> None:
+        """A request to place an order is here as a whole, whatever becomes of it."""
+        with self._lock:
+            limit = biz.get("limit_price")
+            self._note(
+                LogKind.PLACE_RECEIVED,
+                order_no=str(biz["order_id"]) if biz.get("order_id") else None,
+                user_mark=biz.get("user_mark"),
+                symbol=biz["symbol"],
+                side=Side(biz["action"]),
+                ord_type=OrdType.MARKET if biz["order_type"] == "MKT" else OrdType.LIMIT,
+                qty=Decimal(biz["total_quantity"]),
+                price=None if limit is None else Decimal(repr(limit)),
+            )
 
     # The gateway's door.
 
@@ -154,9 +211,17 @@ class Book:
                 return answer(biz)
             except ApiError as error:
                 self.refused[error.code] += 1
+                self._note_refusal(method, biz, error)
                 raise
             finally:
                 self._remember()
+
+    def _note_refusal(self, method: str, biz: dict[str, Any], error: ApiError) -> None:
+        kinds = {"place_order": LogKind.REFUSED, "cancel_order": LogKind.CANCEL_REFUSED}
+        if method in kinds:
+            number = biz.get("order_id")
+            text = f"tiger_{error.code}: {error.message}"
+            self._note(kinds[method], order_no=str(number) if number else None, symbol=biz.get("symbol"), text=text)
 
     def outsider(self, symbol: str, action: str, qty: Decimal, limit: Decimal) -> int:
         """An order made in the broker's app: without a number of its own."""
@@ -169,6 +234,7 @@ class Book:
 
     def _do_order_no(self, biz: dict[str, Any]) -> Any:
         self._number += 1
+        self._note(LogKind.RESERVE_RECEIVED, qty=Decimal(1), text=str(self._number))
         return {"orderId": self._number}
 
     def _do_place_order(self, biz: dict[str, Any]) -> Any:
@@ -230,6 +296,7 @@ class Book:
             external_id=str(number),
         )
         self.orders.append(order)
+        self._note(LogKind.ACCEPTED, order)
         return order
 
     # Matching and settlement.
@@ -243,6 +310,7 @@ class Book:
         for order in self.orders:
             if order.dies_at is not None and order.dies_at <= now and order.status in OPEN:
                 order.status, order.remark, order.updated_at = "Inactive", "rejected by the exchange", order.dies_at
+                self._note(LogKind.REJECTED, order, text=order.remark)
                 self.announce("OrderStatus")
             elif order.rest_at is not None and order.rest_at <= now and order.status in OPEN:
                 self._fill(order, order.leaves)
@@ -263,6 +331,8 @@ class Book:
     def _fill(self, order: Kept, qty: Decimal) -> None:
         now, price = self._clock.now(), self.prices[order.symbol]
         self._execution += 1
+        cost = qty * self.terms.fee_per_share
+        self._note(LogKind.FILL, order, exec_id=str(self._execution), qty=qty, price=price, fee=cost)
         order.executions.append((self._execution, qty, price, now))
         order.updated_at = now
         if order.filled == order.qty:
@@ -295,6 +365,7 @@ class Book:
         return self._shares.get(symbol, NOTHING) - promised
 
     def _do_cancel_order(self, biz: dict[str, Any]) -> Any:
+        self._note(LogKind.CANCEL_RECEIVED, order_no=str(biz["order_id"]) if biz.get("order_id") else None)
         order = next(
             (o for o in self.orders if o.id == biz.get("id") or o.order_id == (biz.get("order_id") or -1)), None
         )
@@ -306,6 +377,7 @@ class Book:
             self._fill(order, order.leaves)
         else:
             order.status, order.remark, order.updated_at = "Cancelled", "cancelled by the user", self._clock.now()
+            self._note(LogKind.CANCELED, order, qty=order.qty - order.filled, text=order.remark)
             self.announce("OrderStatus")
         return {"id": order.id}
 

@@ -151,6 +151,8 @@ class Gateway:
 
     def _reply(self, connection: socket.socket, request: dict[str, Any], fault: Fault | None) -> bool:
         biz = json.loads(request.get("biz_content") or "{}")
+        if request["method"] == "place_order":
+            self.book.arrived(biz)
         if fault is LATE:
             self._late.append(biz)
             return False

@@ -32,6 +32,8 @@ class LogKind(StrEnum):
     CANCEL_REFUSED = "cancel_refused"
     FILL = "fill"
     EXPIRED = "expired"
+    REJECTED = "rejected"
+    """An accepted order turned down after all, unfilled; the paper broker never does that, others do."""
     CASH_MOVED = "cash_moved"
     """Money paid in or out by hand; ``price`` is the amount."""
     SHARES_MOVED = "shares_moved"
