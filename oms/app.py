@@ -72,6 +72,7 @@ def rules_of(config: Config) -> Rules:
         max_order_value=risk.max_order_value,
         max_order_quantity=risk.max_order_quantity,
         max_rejections=risk.max_rejections,
+        min_price=risk.min_price,
         daily_loss_limit=risk.daily_loss_limit,
         allow_unsettled_sales=settlement.allow_unsettled_sales,
         blacklist=frozenset(risk.blacklist),

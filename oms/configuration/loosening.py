@@ -32,6 +32,10 @@ def _higher_or_none(old: Any, new: Any) -> bool:
     return old is not None and (new is None or new > old)
 
 
+def _lower_or_none(old: Any, new: Any) -> bool:
+    return old is not None and (new is None or new < old)
+
+
 def _more_than_none(old: Any, new: Any) -> bool:
     return new is not None and (old is None or new > old)
 
@@ -90,6 +94,7 @@ RISKIER: Mapping[str, tuple[Judge, str]] = {
     "risk.max_order_value": (_higher, "larger orders"),
     "risk.max_order_quantity": (_higher, "larger orders"),
     "risk.max_rejections": (_higher, "buys go on after more rejections"),
+    "risk.min_price": (_lower_or_none, "cheaper shares are bought"),
     "risk.daily_loss_limit": (_higher_or_none, "larger losses"),
     "risk.blacklist": (_fewer, "symbols may be traded again"),
     "api.host": (_beyond_this_machine, "reachable from other machines"),

@@ -354,6 +354,12 @@ class RiskConfig(Section):
         le=100,
         description="orders the broker may reject in a cycle before its remaining buys are blocked",
     )
+    min_price: Number | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_PER_POSITION,
+        description="US dollars; a share that costs less is not bought; null for no floor",
+    )
     daily_loss_limit: Number | None = Field(
         default=None,
         gt=0,

@@ -376,10 +376,10 @@ class Driver:
             is_stopping=lambda: self._stopping() is not None,
             quotes=self._quotes_for_sending,
             append=self.append,
+            market_time=self.market.time,
         )
         submission.send(command.cl_ord_ids)
-        # What became of the orders is asked for at once.
-        self.seen = replace(self.seen, asked_at=None)
+        self.seen = replace(self.seen, asked_at=None)  # what became of the orders is asked for at once
         if submission.not_sent:
             self._in_trouble("an order could not leave this machine")
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 
 from oms.engine.orders import Seen
+from oms.model import risk
 from oms.model.account import Session
 from oms.model.cycle import Cycle
 from oms.model.detail import HaltScope
 from oms.model.event import OrderBlocked
-from oms.model.order import Order, OrderPhase, OrdStatus, Side
+from oms.model.liquidity import committed_to, cost_ceiling
+from oms.model.order import ZERO, Order, OrderPhase, OrdStatus, Side
 from oms.model.plan import promised_of
 from oms.model.rules import FundsPolicy, Rules
+from oms.model.settlement import GOOD_FAITH
 from oms.model.state import AccountState
 
 STALE = "stale_on_resume"
@@ -92,53 +98,76 @@ def refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: 
     """The first rule that refuses this order, with its limit and value; None when it may be sent."""
     if cycle.aborted is not None:
         return blocked(order, cycle.aborted.rule, "same trading day", str(seen.now), cycle.aborted.reason)
-    session, braked = seen.session, brake(state, order.side, rules, seen.now)
-    if session is None or not is_day_of(cycle, order.side, session, rules) or not session.is_open(seen.market_time):
-        rule = braked or "market_closed"
-        return blocked(order, rule, "open market", str(seen.market_time), "the market is closed")
-    if order.side is Side.BUY and seen.market_time >= session.closes - rules.no_buys_before_close:
-        rule = braked or "no_buys_before_close"
-        limit = f"{rules.no_buys_before_close} before {session.closes}"
-        return blocked(order, rule, limit, str(seen.market_time), "too near to the close of the market")
-    if order.deadline is not None and seen.now >= order.deadline and braked is None:
-        return blocked(order, "order_deadline", str(order.deadline), str(seen.now), "not sent before its deadline")
-    if order.symbol in state.frozen:
-        reason = state.frozen[order.symbol]
-        return blocked(order, "symbol_frozen", order.symbol, order.symbol, f"{order.symbol} is frozen: {reason}")
+    braked = brake(state, order.side, rules, seen.now)
+    found = risk.first(_of_any(cycle, order, seen, rules, braked))
+    if found is not None:
+        # At the close a brake that is on is the reason why an order was not sent before.
+        found = replace(found, rule=braked or found.rule)
+    found = found or risk.first(_of_side(state, cycle, order, seen, rules))
+    return None if found is None else blocked(order, found.rule, found.limit, found.value, found.reason)
+
+
+def _of_any(
+    cycle: Cycle, order: Order, seen: Seen, rules: Rules, braked: str | None
+) -> Iterator[tuple[str, risk.Check]]:
+    """Whether it is still the time for this order."""
+    session, now, is_buy = seen.session, seen.market_time, order.side is Side.BUY
+    its_day = session is not None and is_day_of(cycle, order.side, session, rules)
+    yield "market_closed", lambda: risk.market_open(session, now, is_its_day=its_day)
+    if is_buy and session is not None:
+        yield "no_buys_before_close", lambda: risk.before_the_close(session, now, rules)
+    if braked is None:
+        yield "order_deadline", lambda: risk.deadline(seen.now, order.deadline)
+
+
+def _of_side(
+    state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules
+) -> Iterator[tuple[str, risk.Check]]:
+    """What the plan and the revalidation have looked at and may have come to bear since; a sell meets no buy's rule."""
+    yield "symbol_frozen", lambda: risk.frozen(order.symbol, state.frozen.get(order.symbol))
     if order.side is Side.SELL:
-        return _bad_faith(state, order, session.day, rules)
-    return _buy_refusal(state, cycle, order, seen, rules)
+        yield GOOD_FAITH, lambda: _good_faith(state, order, seen, rules)
+        return
+    open_sells = sum(1 for sell in cycle.sells if sell.ever_quarantined or not sell.is_closed)
+    rejected = sum(1 for other in cycle.orders.values() if other.ord_status is OrdStatus.REJECTED)
+    is_listed = bar(state, order.symbol, rules, seen.now) == "blacklist"
+    yield "unresolved_sell", lambda: risk.unresolved_sells(open_sells)
+    yield "blacklist", lambda: risk.not_listed(order.symbol, is_listed=is_listed)
+    yield "repeated_rejections", lambda: risk.rejections(rejected, rules)
+    yield "max_trades_per_day", lambda: risk.trades(trades_today(state, cycle, besides=order), rules)
+    yield "daily_loss_limit", lambda: risk.daily_loss(max(-state.realised_today, ZERO), rules)
+    yield "max_order_quantity", lambda: risk.order_quantity(order.order_qty, rules)
+    yield "max_order_value", lambda: risk.order_value(order.order_qty * order.worst_px, rules)
+    yield "max_position_value", lambda: risk.position_value(_exposure(state, order, seen), rules)
+    yield "funds_fraction", lambda: risk.within_budget(*_costs(cycle, rules))
 
 
-def _bad_faith(state: AccountState, order: Order, day: date, rules: Rules) -> OrderBlocked | None:
+def _good_faith(state: AccountState, order: Order, seen: Seen, rules: Rules) -> risk.Refusal | None:
     """Shares that unsettled money bought are not sold before it has settled."""
-    back = state.held_back(day).get(order.symbol) if rules.keeps_faith else None
-    if back is None:
+    if not rules.keeps_faith or seen.session is None:
         return None
+    back = state.held_back(seen.session.day).get(order.symbol)
     others = [other for other in state.orders if other.cl_ord_id != order.cl_ord_id]
-    free = max(back.free - promised_of(others, order.symbol), 0)
-    if order.order_qty <= free:
-        return None
-    reason = back.reason(order.order_qty, free)
-    return blocked(order, back.rule, f"{free} shares until {back.until}", str(order.order_qty), reason)
+    return risk.good_faith(order.order_qty, back, promised_of(others, order.symbol))
 
 
-def _buy_refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> OrderBlocked | None:
-    """Rules that may have come to bear since the buys were revalidated."""
-    if cycle.has_unresolved_sell or not all(sell.is_closed for sell in cycle.sells):
-        text = "a sell of this cycle was in quarantine, or was found open after all, so no buy follows"
-        return blocked(order, "unresolved_sell", "0", "1", text)
-    if bar(state, order.symbol, rules, seen.now) == "blacklist":
-        return blocked(order, "blacklist", order.symbol, order.symbol, f"{order.symbol} is on the blacklist")
-    rejections = sum(1 for other in cycle.orders.values() if other.ord_status is OrdStatus.REJECTED)
-    if rejections >= rules.max_rejections:
-        text = f"{rejections} orders of this cycle were rejected by the broker"
-        return blocked(order, "repeated_rejections", str(rules.max_rejections), str(rejections), text)
-    trades = trades_today(state, cycle, besides=order)
-    if trades >= rules.max_trades_per_day:
-        text = f"{trades} trades of this trading day are made, unsure, or promised to buys before this one"
-        return blocked(order, "max_trades_per_day", str(rules.max_trades_per_day), str(trades), text)
-    return None
+def _exposure(state: AccountState, order: Order, seen: Seen) -> Decimal:
+    """What is held of the symbol and what our buys of it may still add, this one included, at this order's limit.
+
+    The broker's word about what is held counts, as in the revalidation, where this process has heard it.
+    """
+    there, here = seen.positions, state.holdings.get(order.symbol)
+    held = here.qty if here is not None else ZERO
+    if there is not None:
+        held = there[order.symbol].qty if order.symbol in there else ZERO
+    return held * order.worst_px + committed_to(state.orders).get(order.symbol, ZERO)
+
+
+def _costs(cycle: Cycle, rules: Rules) -> tuple[Decimal, Decimal]:
+    """What the buys of the cycle may cost that are sent or may be, and its budget."""
+    alive = [order for order in cycle.buys if order.sends or not order.is_closed]
+    cost = sum((cost_ceiling(order.order_qty, order.worst_px, rules.fee_allowance) for order in alive), ZERO)
+    return cost, cycle.revalidated.budget if cycle.revalidated is not None else ZERO
 
 
 def trades_today(state: AccountState, cycle: Cycle, besides: Order | None = None) -> int:

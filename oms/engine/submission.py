@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from oms import crashpoints
 from oms.engine.limiter import MessageRate
 from oms.engine.refusals import blocked, may_be_sent
 from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
+from oms.model import risk
 from oms.model.account import Quote
 from oms.model.event import (
     Event,
@@ -23,8 +25,7 @@ from oms.model.event import (
     OrderRejected,
     OrderSending,
 )
-from oms.model.order import Order, OrderRequest
-from oms.model.pricing import within_collar
+from oms.model.order import Order, OrderRequest, Side
 from oms.model.rules import Rules
 from oms.ports import Broker, Clock, Handle, Hands, Journal
 
@@ -60,6 +61,7 @@ class Submission:
         is_stopping: Callable[[], bool],
         quotes: Callable[[Sequence[str]], dict[str, Quote]],
         append: Callable[[Sequence[Event]], None],
+        market_time: Callable[[], datetime],
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -74,6 +76,7 @@ class Submission:
         self._is_stopping = is_stopping
         self._quotes = quotes
         self._append = append
+        self._market_time = market_time
         self._symbols: tuple[str, ...] = ()
         self.not_sent = False
         """The last round had an order that provably did not leave."""
@@ -151,12 +154,11 @@ class Submission:
         return going
 
     def _too_far(self, order: Order, quote: Quote | None) -> OrderBlocked | None:
-        width = 2 * self._rules.collar
-        if quote is not None and within_collar(order.worst_px, quote, width):
-            return None
-        value = "no quote" if quote is None else str(quote.last)
-        text = f"its limit {order.worst_px} is too far from the price: {value}"
-        return blocked(order, "price_collar", f"{width:%} from the quote", value, text)
+        found = risk.collar(order.worst_px, quote, 2 * self._rules.collar)
+        if found is None and order.side is Side.BUY:
+            # A sell that reduces risk is not kept back because its share trades rarely.
+            found = risk.quote_age(quote, self._market_time(), self._rules)
+        return None if found is None else blocked(order, found.rule, found.limit, found.value, found.reason)
 
     def _launch(self, wave: Sequence[Order]) -> list[_Flight]:
         if not wave:

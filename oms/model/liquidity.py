@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from oms.model import risk
 from oms.model.account import Funds, Quote
 from oms.model.detail import Intent, RevalidationInputs, Validated
 from oms.model.order import ZERO, Order, OrdType, Side
-from oms.model.pricing import is_usable, limit_for
+from oms.model.pricing import limit_for
+from oms.model.risk import Refusal
 from oms.model.rules import FundsPolicy, Rules
 
 RULE_VERSION = 1
@@ -153,36 +155,39 @@ def _answer(buy: Intent, bound: _Bound, *, limit: Decimal | None, worst: Decimal
 def _refusal(
     buy: Intent, quote: Quote | None, inputs: RevalidationInputs, rules: Rules, trades_left: int
 ) -> tuple[str, str] | None:
-    """The first rule that refuses this buy as a whole. Each is written "accept if within", so NaN never passes."""
+    """The first rule that refuses this buy as a whole."""
     barred = dict(inputs.barred)
-    age = inputs.market_time - quote.at if quote is not None else None
-    checks: tuple[tuple[bool, str, str], ...] = (
-        (buy.rule is None, buy.rule or "", buy.reason),
-        (inputs.blocked_by is None, inputs.blocked_by or "", f"{inputs.blocked_by} blocks every buy of this cycle"),
-        (buy.symbol not in barred, barred.get(buy.symbol, ""), f"{buy.symbol} is barred"),
+    used_up = f"{rules.max_trades_per_day} trades a day are allowed, all are used or promised"
+    found = risk.first(
         (
-            rules.daily_loss_limit is None or inputs.loss_today <= rules.daily_loss_limit,
-            "daily_loss_limit",
-            f"{inputs.loss_today} lost today, the limit is {rules.daily_loss_limit}",
-        ),
-        (
-            trades_left > 0,
-            "max_trades_per_day",
-            f"{rules.max_trades_per_day} trades a day are allowed, all are used or promised",
-        ),
-        (quote is not None and is_usable(quote), "no_quote", "the broker has no usable quote for it"),
-        (
-            _held(buy.symbol, inputs).is_finite(),
-            "max_position_value",
-            f"{_held(buy.symbol, inputs)} shares held is no number that a limit could be checked with",
-        ),
-        (
-            age is not None and age <= rules.max_quote_age,
-            "max_quote_age",
-            f"its quote is {age} old, {rules.max_quote_age} is allowed",
-        ),
+            ("plan", lambda: _named(buy.rule, buy.reason)),
+            ("cycle", lambda: _named(inputs.blocked_by, f"{inputs.blocked_by} blocks every buy of this cycle")),
+            ("list", lambda: _named(barred.get(buy.symbol), f"{buy.symbol} is barred")),
+            ("daily_loss_limit", lambda: risk.daily_loss(inputs.loss_today, rules)),
+            ("max_trades_per_day", lambda: risk.trades(rules.max_trades_per_day - trades_left, rules, used_up)),
+            ("no_quote", lambda: risk.usable_quote(quote)),
+            ("min_price", lambda: None if quote is None else risk.price_floor(quote, rules)),
+            ("max_position_value", lambda: _countable(_held(buy.symbol, inputs))),
+            ("max_quote_age", lambda: risk.quote_age(quote, inputs.market_time, rules)),
+        )
     )
-    return next(((rule, reason) for accepted, rule, reason in checks if not accepted), None)
+    return None if found is None else (found.rule, found.reason)
+
+
+def _named(rule: str | None, reason: str) -> Refusal | None:
+    """A rule that was found to refuse already."""
+    return None if rule is None else Refusal(rule=rule, limit="", value="", reason=reason)
+
+
+def _countable(held: Decimal) -> Refusal | None:
+    """Shares that are a number, so that a limit can be checked with them."""
+    return risk.accept(
+        "max_position_value",
+        held.is_finite,
+        limit="a finite number",
+        value=held,
+        reason=f"{held} shares held is no number that a limit could be checked with",
+    )
 
 
 def _held(symbol: str, inputs: RevalidationInputs) -> Decimal:

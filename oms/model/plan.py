@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 
+from oms.model import risk
 from oms.model.account import Funds, Position, Quote
 from oms.model.detail import Intent
 from oms.model.order import ZERO, Order, OrdType, Side
 from oms.model.pricing import is_usable, limit_for
 from oms.model.rules import Rules
-from oms.model.settlement import HeldBack
+from oms.model.settlement import GOOD_FAITH, HeldBack
 from oms.model.signal import Signal, Signals
 
 
@@ -56,7 +57,7 @@ def make_plan(
     """
     sold: list[Intent] = []
     bought: list[Intent] = []
-    sides: dict[str, Side] = {}
+    sides: dict[str, set[Side]] = {}
     for signal in signals.signals:
         wishes = sold if signal.side is Side.SELL else bought
         key = cl_ord_id(account, cycle_id, signal.side, len(wishes))
@@ -66,11 +67,10 @@ def make_plan(
             intent = _buy(signal, seen, rules, key=key, index=len(wishes))
         if intent is None:
             continue
-        earlier = sides.setdefault(signal.symbol, signal.side)
-        if intent.index and any(wish.symbol == signal.symbol for wish in wishes):
-            intent = replace(intent, rule="duplicate_symbol", reason=f"{signal.symbol} stands in the plan already")
-        elif earlier is not signal.side:
-            intent = replace(intent, rule="both_sides", reason=f"{signal.symbol} is on the other side of the plan")
+        twice = risk.once_in_the_plan(signal.symbol, signal.side, sides)
+        sides.setdefault(signal.symbol, set()).add(signal.side)
+        if twice is not None:
+            intent = replace(intent, rule=twice.rule, reason=twice.reason)
         wishes.append(intent)
     return Plan(sells=tuple(sold), buys=tuple(bought), source=signals.source)
 
@@ -87,11 +87,13 @@ def _sell(
     quantity = signal.quantity if signal.quantity is not None else free or sellable
     if quantity <= 0:
         return None
-    refusal: tuple[str, str] | None = None
-    if quantity > sellable:
-        refusal = ("no_short", f"{quantity} to sell, {sellable} held and not already being sold")
-    elif back is not None and quantity > free:
-        refusal = (back.rule, back.reason(quantity, free))
+    found = risk.first(
+        (
+            ("no_short", lambda: risk.no_short(quantity, sellable)),
+            (GOOD_FAITH, lambda: risk.good_faith(quantity, back, promised)),
+        )
+    )
+    refusal = None if found is None else (found.rule, found.reason)
     quote = seen.quotes.get(signal.symbol)
     return _intent(signal, quote, quantity, rules, key=key, index=index, refusal=refusal)
 

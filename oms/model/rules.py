@@ -58,6 +58,8 @@ class Rules:
     max_rejections: int = 3
     """Orders the broker may reject in a cycle before its remaining buys are blocked."""
     daily_loss_limit: Decimal | None = None
+    min_price: Decimal | None = None
+    """Shares cheaper than this are not bought."""
     allow_unsettled_sales: bool = False
     """Shares bought with unsettled proceeds may be sold before those settle: a margin account's right."""
     blacklist: frozenset[str] = frozenset()

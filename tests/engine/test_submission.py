@@ -20,7 +20,7 @@ from oms.model.state import AccountState
 from oms.ports import Lease
 from tests.fakes.clock import FakeClock
 from tests.fakes.hands import SequentialHands
-from tests.model.story import Story, intent, quote
+from tests.model.story import START, Story, intent, quote
 
 
 class Wire:
@@ -55,6 +55,7 @@ class Table:
         self.quotes: dict[str, Quote] | None = {s: quote(s, "10") for s in ("AAA", "BBB", "CCC", "DDD")}
         self.refused: dict[str, str] = {}
         self.stopping = False
+        self.market_time = START
         self.submission = Submission(
             self,  # type: ignore[arg-type]  # the three things it uses of a journal
             wire,  # type: ignore[arg-type]  # it only places
@@ -69,6 +70,7 @@ class Table:
             is_stopping=lambda: self.stopping,
             quotes=self.read_quotes,
             append=self.append,
+            market_time=lambda: self.market_time,
         )
 
     def append(self, events: Sequence[Event]) -> None:
