@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, select, type_coerce
+from sqlalchemy import BigInteger, Connection, literal_column, select, type_coerce
 
 from oms.audit.books import Book
 from oms.audit.past import newest_before
@@ -22,8 +22,8 @@ from oms.journal import tables, views
 from oms.journal.answers import Answer, day, instant, money
 from oms.journal.loading import STORED, recorded
 from oms.journal.reader import Reader
-from oms.journal.scalars import from_micro, to_instant
-from oms.model.event import AccountOpened, BuysRevalidated, Recorded, Selected
+from oms.journal.scalars import from_micro, to_instant, to_micro
+from oms.model.event import AccountOpened, BuysRevalidated, PositionAdopted, Recorded, Selected
 from oms.model.order import ZERO
 from oms.model.state import Holding
 
@@ -132,10 +132,13 @@ def _walked(
         .order_by(fills.c.seq)
     )
     is_today = False
+    adopted = _adopted(connection, account)
     for seq, at, symbol, side, qty, px, fee in connection.execute(statement):
         if not is_today and seq >= began:
             is_today = True
             walk.then = {name: book.holding() for name, book in walk.books.items()}
+        while adopted and adopted[-1].seq < seq:
+            _adopt(walk, adopted.pop())
         realised = walk.books.setdefault(symbol, Book()).take(side, qty, px, fee)
         if not realised:
             continue
@@ -144,9 +147,30 @@ def _walked(
         if first <= at < last:
             walk.realised[symbol] += realised
             walk.by_day[days[max(bisect_right(opened, seq) - 1, 0)][1]] += realised
+    while adopted:
+        _adopt(walk, adopted.pop())
     if not is_today:
         walk.then = {name: book.holding() for name, book in walk.books.items()}
     return walk
+
+
+def _adopted(connection: Connection, account: str) -> list[Recorded]:
+    """What operators took over from the broker without a trade, the newest first."""
+    events = tables.events
+    statement = select(*STORED).where(
+        # Spelled out, not bound, so that the index of kinds serves it; the word is our own.
+        events.c.kind == literal_column(f"'{PositionAdopted.kind}'"),
+        events.c.account == account,
+    )
+    return [recorded(row) for row in connection.execute(statement.order_by(events.c.seq.desc()))]
+
+
+def _adopt(walk: _Walk, fact: Recorded) -> None:
+    """Shares and cost are from here on what the operator said: no trade, and no profit."""
+    event = fact.event
+    assert isinstance(event, PositionAdopted)
+    book = walk.books.setdefault(event.symbol, Book())
+    book.qty, book.cost = to_micro(event.qty), to_micro(event.cost)
 
 
 def _opening(connection: Connection, account: str) -> dict[str, Holding]:

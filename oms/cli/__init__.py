@@ -58,6 +58,10 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.performance:report",
         "Show how well it trades: buys that succeeded, delay from sells to buys, use of the funds, cuts, errors.",
     ),
+    "risk": Entry(
+        "oms.cli.limits:risk",
+        "Show each limit with what is used of it, the brake, the blacklist, frozen symbols, and money that has not settled.",
+    ),
     "halt": Entry("oms.cli.desk:halt", "Stop buys at once, or with --all every order; sells already out finish."),
     "release": Entry("oms.cli.desk:release", "Let a halted account trade again."),
     "live": Entry("oms.cli.live:live", "Let real money be traded, stop that, and see whether it is allowed now."),

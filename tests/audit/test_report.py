@@ -15,7 +15,8 @@ from oms.audit.pnl import pnl
 from oms.audit.report import nothing, report
 from oms.journal.reader import Reader, reader_over
 from oms.journal.store import SqliteJournal, open_journal
-from oms.model.event import AttentionRaised, OrderRejected, OrderVoided
+from oms.model.difference import DifferenceKind
+from oms.model.event import AttentionRaised, OrderRejected, OrderVoided, PositionAdopted
 from oms.model.order import ZERO, Side
 from oms.model.state import AccountState
 from tests.audit.stories import CHAPTERS, Chapter, facts_of, lived
@@ -169,3 +170,31 @@ def test_what_moved_today_is_the_change_since_the_day_began(reader: Reader) -> N
     # The shares cost 9.3337 and stood at 10.11 already when the story's last day began.
     assert Decimal(found["total"]["unrealised"]) > 700
     assert abs(Decimal(found["today"]["unrealised"])) < 20
+
+
+def test_shares_that_were_taken_over_are_no_profit() -> None:
+    """What an operator adopted counts from there on with its cost; nothing is realised by it."""
+    with told(Script(1, sells=1, buys=1)) as (journal, _, reader):
+        before = pnl(reader)["total"]["realised"]
+        journal.append(
+            [
+                PositionAdopted(
+                    symbol="S0",
+                    qty=Decimal(2000),
+                    before=journal.state.holdings["S0"].qty,
+                    cost=Decimal("9000"),
+                    difference=DifferenceKind.CORPORATE_ACTION,
+                    reason="split",
+                    author="ada",
+                )
+            ]
+        )
+        found = pnl(reader)
+        assert found["total"]["realised"] == before
+        (row,) = [each for each in found["by_symbol"] if each["symbol"] == "S0"]
+        assert (row["qty"], row["avg_cost"]) == ("2000", "4.50")
+        for is_barrier, facts in Script(2, sells=1, buys=0).commits():
+            (journal.append_barrier if is_barrier else journal.append)(facts)
+        held = journal.state.holdings["S0"]
+        assert Decimal(pnl(reader)["total"]["realised"]) == sum(h.realised for h in journal.state.holdings.values())
+        assert held.realised > 0

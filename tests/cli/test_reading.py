@@ -66,6 +66,10 @@ SHAPES: dict[str, tuple[str, dict[str, str]]] = {
         "schema today total by_symbol as_of",
         {"today": "realised unrealised", "total": "realised unrealised", "by_symbol": "symbol realised unrealised"},
     ),
+    "risk": (
+        "schema trading_day halted limits blacklist frozen settlement as_of",
+        {"limits": "rule key unit side limit used share state about blocked meaning"},
+    ),
     "report": (
         f"schema {METRICS} by_day",
         {
