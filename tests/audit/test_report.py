@@ -182,7 +182,7 @@ def test_shares_that_were_taken_over_are_no_profit() -> None:
                     symbol="S0",
                     qty=Decimal(2000),
                     before=journal.state.holdings["S0"].qty,
-                    cost=Decimal("9000"),
+                    cost=Decimal(9000),
                     difference=DifferenceKind.CORPORATE_ACTION,
                     reason="split",
                     author="ada",
