@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from oms.config import LoadedConfig
 from oms.errors import LeaseHeldError, TryAgainError, UsageError
-from oms.journal.access import Post, exists, has_facts, open_account, open_mailbox
+from oms.journal.access import Post, exists, has_facts, is_postgres, open_account, open_mailbox
 from oms.places import Places, places
 
 PATIENCE_S = 5.0
@@ -160,3 +160,30 @@ def upgrade(loaded: LoadedConfig, *, dry_run: bool, say: Callable[[str], None]) 
     mode = "dry_run" if dry_run else loaded.config.mode
     open_account(where.journal_url, loaded.config.account, mode, SystemClock(), say=say).close()
     return tables.SCHEMA_REVISION
+
+
+def migrate(loaded: LoadedConfig, url: str, *, dry_run: bool, say: Callable[[str], None]) -> dict[str, object]:
+    """Move the journal from its file to PostgreSQL; what was moved and where to.
+
+    Raises:
+        UsageError: there is no journal in a file, or ``url`` is no address of PostgreSQL.
+        RefusedError: the target has a journal of this account already, or the file was moved elsewhere.
+        LeaseHeldError: an engine works on this account.
+        DamagedError: the journal, or what arrived of it, is not what was written; nothing was switched.
+    """
+    from dataclasses import asdict
+
+    from oms.gateways.system_clock import SystemClock
+    from oms.journal.postgres.address import parse
+    from oms.journal.postgres.moving import move
+    from oms.places import on_postgres
+
+    if not is_postgres(url):
+        raise UsageError("expected postgresql://user@host/database")
+    where = places(loaded, dry_run=dry_run)
+    config, dry = loaded.config, dry_run or loaded.config.mode == "dry_run"
+    target = on_postgres(loaded, url, dry=dry)
+    mode = "dry_run" if dry_run else config.mode
+    moved = move(where.journal, where.inbox, target, config.account, mode=mode, clock=SystemClock(), say=say)
+    shown = parse(url).server.set(drivername="postgresql", password=None).render_as_string()
+    return {**asdict(moved), "to": parse(target).shown, "to_url": shown}

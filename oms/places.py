@@ -50,22 +50,17 @@ def places(loaded: LoadedConfig, *, dry_run: bool = False) -> Places:
     if dry:
         paper = _dry(paper)
     if journal is None:
-        return Places(
-            journal_url=_on_postgres(loaded, dry=dry),
-            file=None,
-            inbox=loaded.resolve("var/inbox.db"),
-            paper=paper,
-            dry_run=dry,
-        )
+        url = on_postgres(loaded, loaded.config.journal.url, dry=dry)
+        return Places(journal_url=url, file=None, inbox=loaded.resolve("var/inbox.db"), paper=paper, dry_run=dry)
     if dry:
         journal = _dry(journal)
     inbox = journal.with_name("inbox.dry.db" if ".dry" in journal.suffixes else "inbox.db")
     return Places(journal_url=f"sqlite:///{journal.as_posix()}", file=journal, inbox=inbox, paper=paper, dry_run=dry)
 
 
-def _on_postgres(loaded: LoadedConfig, *, dry: bool) -> str:
+def on_postgres(loaded: LoadedConfig, url: str, *, dry: bool) -> str:
     """The address with what else belongs to it: the account, the schema, and where heads are anchored."""
-    url, account = loaded.config.journal.url, loaded.config.account
+    account = loaded.config.account
     anchors = loaded.resolve(f"var/{account}{'.dry' if dry else ''}.anchors")
     own = {"account": account, "anchors": anchors.as_posix()} | ({"schema": DRY_SCHEMA} if dry else {})
     return f"{url}{'&' if '?' in url else '?'}{urlencode(own)}"

@@ -336,8 +336,8 @@ the engine runs or while nothing runs. It can only read: one statement, no ATTAC
 (use `round`), at most 30 seconds of work (`--timeout`). Rows are streamed; `--format table|csv|jsonl`, or `--json` for
 one object.
 
-On PostgreSQL the views show every account of the database: filter by `account`. `oms db roles` makes them for everyone who
-may look, as views of the schema `oms`; the command itself needs no such preparation.
+On PostgreSQL the command shows the rows of the configured account. `oms db roles` also makes the same views in the schema
+`oms`, for members of `oms_auditor`: they show every account, so filter by `account` there.
 
 The views below are the public schema. Their columns stay; new ones may come. The tables behind them (`oms sql` can read
 them too) may change with any release. The views are made on the connection of the command, so no other program sees them

@@ -39,7 +39,7 @@ class PostgresQuestion:
         """
         self._address = address
         self._left = self._timeout = timeout_s
-        self._engine = readers(address, read_only=False)
+        self._engine = readers(address)
         self._connection: Connection | None = None
         self._cursor: psycopg.ServerCursor[Any] | None = None
         try:
@@ -61,8 +61,13 @@ class PostgresQuestion:
         """Names of the columns, a number added where two are the same."""
 
     def _prepare(self) -> None:
-        member = "SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
-        is_auditor = self._raw.execute(member, (AUDITOR,)).fetchone() is not None
+        # Roles belong to the whole server: this database may not have given it anything yet.
+        member = (
+            "SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
+            " AND has_schema_privilege(rolname, %s, 'USAGE')"
+        )
+        is_auditor = self._raw.execute(member, (AUDITOR, self._address.schema)).fetchone() is not None
+        self._raw.execute("SET default_transaction_read_only = off")  # for the views of this connection
         for view in VIEWS:
             self._raw.execute(view.statement.encode())
             if is_auditor:

@@ -68,6 +68,34 @@ def roles(*, json_: bool, dry_run: bool, script: bool) -> None:
     show(grant(where.journal_url), _rights, json_=json_)
 
 
+@db.command("migrate-to")
+@options.common
+@options.as_json
+@click.option("--dry-run", is_flag=True, help="The dry run's own journal.")
+@click.argument("url")
+def migrate_to(*, json_: bool, dry_run: bool, url: str) -> None:
+    """Move the journal from its file to PostgreSQL at URL, chain and all, and verify it there.
+
+    No engine may run meanwhile. When the move stops half way, no engine starts on either side until the same command has
+    brought it to its end. Afterwards name URL in journal.url.
+    """
+    from oms import operator_desk
+
+    moved = operator_desk.migrate(
+        options.configuration(), url, dry_run=dry_run, say=lambda text: click.echo(text, err=True)
+    )
+    show({"schema": "oms.db-migrate-to/1", **moved}, _moved, json_=json_)
+
+
+def _moved(answer: Answer) -> Iterator[str]:
+    yield (
+        f"{answer['account']}: {answer['seq']:,} rows are at {answer['to']}, verified, head {answer['head'][:12]}…"
+        + (f", {answer['messages']} commands wait there" if answer["messages"] else "")
+    )
+    yield f"name it in config.yaml: journal: {{url: {answer['to_url']!r}}}"
+    yield "the old file stays as it is, and no engine opens it any more"
+
+
 def _rights(answer: Answer) -> Iterator[str]:
     yield f"{answer['database']}: roles oms_owner, oms_engine and oms_auditor, and the views, are made"
     rows = [

@@ -260,7 +260,7 @@ class AccountJournal(ABC):
 
     def _recall(self, cl_ord_id: str) -> Order | None:
         with self._failing("looking an earlier order up"):
-            return loading.recall_order(self._connection, cl_ord_id)
+            return loading.recall_order(self._connection, cl_ord_id, self._account)
 
     @property
     def head(self) -> Head:

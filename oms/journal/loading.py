@@ -124,10 +124,10 @@ def known_numbers(raw: Statements, account: str, order_nos: Collection[str]) -> 
     return {number: row[0] for number, row in found.items() if row is not None}
 
 
-def recall_order(connection: Connection, cl_ord_id: str) -> Order | None:
+def recall_order(connection: Connection, cl_ord_id: str, account: str) -> Order | None:
     """An order of any age by our own key."""
     orders = tables.orders
-    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id))
+    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id, orders.c.account == account))
     return _whole_order(connection, row.mappings().first())
 
 
@@ -139,7 +139,8 @@ def _whole_order(connection: Connection, row: RowMapping | None) -> Order | None
     if not order.cum_qty:
         return order
     fills = tables.fills
-    statement = select(fills.c.exec_id).where(fills.c.cl_ord_id == order.cl_ord_id).order_by(fills.c.seq)
+    mine = (fills.c.cl_ord_id == order.cl_ord_id, fills.c.account == row["account"])
+    statement = select(fills.c.exec_id).where(*mine).order_by(fills.c.seq)
     return replace(order, exec_ids=tuple(connection.execute(statement).scalars()))
 
 
@@ -336,7 +337,7 @@ def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -
         )
     )
     for cl_ord_id in connection.execute(touched).scalars().all():
-        found = recall_order(connection, cl_ord_id)
+        found = recall_order(connection, cl_ord_id, state.account)
         if found is not None:
             state.parked[cl_ord_id] = found
 

@@ -24,14 +24,18 @@ from oms.journal.connection import (
 )
 from oms.ports import Clock
 
+MOVED_TO = "moved_to"
+"""Row of ``meta``: the journal goes on elsewhere, and nobody may write here any more."""
+
 
 @contextmanager
 def opened_for_writing(
-    url: str, account: str, mode: str, clock: Clock, say: Callable[[str], None]
+    url: str, account: str, mode: str, clock: Clock, say: Callable[[str], None], *, moving_to: str | None = None
 ) -> Iterator[Connection]:
     """The one writing connection to an account's database, made or migrated as needed; no lease is taken yet.
 
-    The block that takes it over keeps it open; where the block fails, it is closed. Errors are those of
+    The block that takes it over keeps it open; where the block fails, it is closed. A journal that was moved elsewhere is
+    opened only for the move itself, which names where to. Errors are those of
     :func:`oms.journal.store.open_journal`.
     """
     path = sqlite_file(url)
@@ -45,7 +49,7 @@ def opened_for_writing(
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             _prepare(connection, path, clock, say)
-            _stamp(connection, account, mode, where)
+            _stamp(connection, account, mode, where, moving_to)
             yield connection
         except BaseException:
             connection.close()
@@ -76,7 +80,7 @@ def _prepare(connection: Connection, path: Path | None, clock: Clock, say: Calla
         say(f"{path} was moved up to schema {tables.SCHEMA_REVISION}; the database as it was is {kept}")
 
 
-def _stamp(connection: Connection, account: str, mode: str, where: object) -> None:
+def _stamp(connection: Connection, account: str, mode: str, where: object, moving_to: str | None) -> None:
     """Write into a new database whose it is, or check it."""
     raw = driver(connection)
     found = dict(raw.execute("SELECT name, value FROM meta"))
@@ -93,3 +97,7 @@ def _stamp(connection: Connection, account: str, mode: str, where: object) -> No
                 f"{where} was made for {name} {found.get(name)!r}, and the configuration says {wanted!r}: "
                 "a journal never changes its account or mode; name another file in journal.url"
             )
+    if MOVED_TO in found and found[MOVED_TO] != moving_to:
+        raise RefusedError(
+            f"{where} was moved to {found[MOVED_TO]} by `db migrate-to` and goes on there; name that in journal.url"
+        )

@@ -259,7 +259,7 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
 
     def recall(cl_ord_id: str) -> Any:
         shadow.write(raw, state)
-        return loading.recall_order(target, cl_ord_id)
+        return loading.recall_order(target, cl_ord_id, account)
 
     state.recall = recall
     for number, (fact, version, cycle_id) in enumerate(_facts(source, account), 1):

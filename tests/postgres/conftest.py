@@ -26,6 +26,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[str]:
+    yield server.shared
+    server.clear(server.shared)
+
+
+@pytest.fixture
+def own_database(server: Server) -> Iterator[str]:
+    """For a test that changes more than rows."""
     name = server.new_database()
     yield name
     server.drop(name)

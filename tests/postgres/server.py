@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from sqlalchemy import URL, make_url
 
 from oms.journal.postgres.address import parse, writers
 from oms.journal.postgres.journal import connected
+from oms.journal.postgres.roles import every_table
 
 _numbers = count(1)
 
@@ -33,7 +36,7 @@ class Server:
         else:
             self._start()
         self._template = f"oms_template_{os.getpid()}"
-        self._made: list[str] = []
+        self._shared: str | None = None
         self.execute(f"DROP DATABASE IF EXISTS {self._template}")
         self.execute(f"CREATE DATABASE {self._template}")
         address = parse(self.url(self._template))
@@ -56,6 +59,13 @@ class Server:
         """Whether the tests may kill it."""
         return self._own is not None
 
+    @property
+    def socket_file(self) -> Path:
+        """Where the server listens."""
+        found = self._own.get_postmaster_info().socket_path
+        assert isinstance(found, Path)
+        return found
+
     def url(self, database: str, **query: str) -> str:
         """The address of a database."""
         return self.base.set(database=database).update_query_dict(query).render_as_string(hide_password=False)
@@ -69,12 +79,26 @@ class Server:
         with self.connect(database) as raw:
             raw.execute(statement.encode())
 
-    def new_database(self, *, empty: bool = False) -> str:
-        """Its name; it has the journal's tables unless ``empty``."""
+    @property
+    def shared(self) -> str:
+        """A database that tests use one after the other, each leaving it empty: to make one takes a while."""
+        if self._shared is None:
+            self._shared = self.new_database()
+        return self._shared
+
+    def clear(self, database: str) -> None:
+        """Take every row out, past the guard."""
+        with self.connect(database, options="-c search_path=oms -c session_replication_role=replica") as raw:
+            for table in every_table():
+                if table not in ("alembic_version", "meta"):
+                    raw.execute(f"DELETE FROM {table}".encode())
+            raw.execute("DELETE FROM meta WHERE name <> 'readable_by'")
+
+    def new_database(self, *, empty: bool = False, source: str | None = None) -> str:
+        """Its name; it has the journal's tables unless ``empty``, or is a copy of ``source``."""
         name = f"oms_{os.getpid()}_{next(_numbers)}"
-        source = "" if empty else f" TEMPLATE {self._template}"
-        self.execute(f"CREATE DATABASE {name}{source}")
-        self._made.append(name)
+        copied = "" if empty else f" TEMPLATE {source or self._template}"
+        self.execute(f"CREATE DATABASE {name}{copied}")
         return name
 
     def drop(self, name: str) -> None:
@@ -98,11 +122,15 @@ class Server:
         """After a kill: the server recovers from its log."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._own.ensure_postgres_running()
+            with suppress(subprocess.SubprocessError):  # it gives a recovery ten seconds, which may not be enough
+                self._own.ensure_postgres_running()
         self.wait()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._own.ensure_postgres_running()  # it learns the new number of the process
 
     def wait(self) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while True:
             try:
                 self.connect().close()

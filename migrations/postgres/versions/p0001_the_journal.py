@@ -18,6 +18,7 @@ depends_on = None
 def upgrade() -> None:
     connection = op.get_bind()
     with connection.connection.cursor() as cursor:
-        for statement in statements():
+        cursor.execute("SELECT current_schema()")
+        for statement in statements(cursor.fetchone()[0]):
             cursor.execute(statement)  # as it is: a percent sign in it stands for itself
     connection.execute(sa.text("INSERT INTO meta (name, value) VALUES ('readable_by', 'p0001')"))

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from oms.errors import UsageError
+from oms.journal.postgres.ddl import mine
 
 SCHEMA = "oms"
 """Schema that holds the journal's tables; a dry run has its own."""
@@ -104,18 +105,31 @@ def writers(server: URL, schema: str) -> Engine:
     return _engine(server, schema, settings, pool_size=8, max_overflow=64, pool_pre_ping=True, pool_recycle=3600)
 
 
-def readers(address: Address, patience_s: float | None = None, *, read_only: bool = True) -> Engine:
-    """Connections that can only read, each one opened for one question."""
-    settings = {"default_transaction_read_only": "on" if read_only else "off"}
+def readers(address: Address, patience_s: float | None = None) -> Engine:
+    """Connections for questions about one account, one for each question: they see its rows only, and only read."""
+    settings = {"default_transaction_read_only": "on"}
+    if address.account is not None:
+        settings["oms.account"] = address.account
     if patience_s is not None:
         settings["statement_timeout"] = f"{max(round(patience_s * 1000), 1)}ms"
-    return _engine(address.server, address.schema, settings, poolclass=NullPool)
+    return _engine(address.server, f"{mine(address.schema)},{address.schema}", settings, poolclass=NullPool)
+
+
+def askers(address: Address) -> Engine:
+    """Connections that are opened for one question, and see and may do what this user may."""
+    return _engine(address.server, address.schema, {"statement_timeout": f"{STATEMENT_S}s"}, poolclass=NullPool)
+
+
+def _escaped(value: str) -> str:
+    """For the options of a connection, where a blank parts two of them."""
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def _engine(server: URL, schema: str, settings: dict[str, str], **pool: Any) -> Engine:
     named = {"search_path": schema, **settings}
     given = str(server.query.get("options", ""))
-    options = " ".join([given, *(f"-c {name}={value}" for name, value in named.items())]).strip()
+    words = (f"-c {name}={_escaped(value)}" for name, value in named.items())
+    options = " ".join([given, *words]).strip()
     connect = {**_KEEPALIVE, "options": options}
     connect.setdefault("application_name", "oms")
     made = create_engine(

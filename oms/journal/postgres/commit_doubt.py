@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from oms.journal.postgres.address import Address, readers
+from oms.journal.postgres.address import Address, askers
 
 PATIENCE_S = 10.0
 """Seconds for which the server is asked again before the question is left to the next start."""
@@ -31,7 +31,7 @@ def fate_of(address: Address, account: str, seq: int, link: bytes, patience_s: f
 
 
 def _asked(address: Address, account: str, seq: int, link: bytes) -> str:
-    engine = readers(address, PATIENCE_S, read_only=False)
+    engine = askers(address)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")

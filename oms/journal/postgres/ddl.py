@@ -28,8 +28,8 @@ _OWN_KEYS = ("cycle_id", "cl_ord_id", "account")
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 
 
-def statements() -> Iterator[str]:
-    """Everything of the first schema, in order."""
+def statements(schema: str) -> Iterator[str]:
+    """Everything of the first schema, in order; ``schema`` is where the tables go."""
     for table in tables.metadata.sorted_tables:
         yield from create(table)
     yield _INBOX
@@ -37,6 +37,7 @@ def statements() -> Iterator[str]:
     yield from FUNCTIONS
     for name in APPEND_ONLY:
         yield from guard(name)
+    yield from own_rows(schema)
 
 
 def create(table: Table) -> Iterator[str]:
@@ -44,8 +45,12 @@ def create(table: Table) -> Iterator[str]:
     text = str(CreateTable(table).compile(dialect=_DIALECT)).strip()
     if table.name in NUMBERED:
         text = f"{text[:-1].rstrip()},\n\trowid BIGINT GENERATED ALWAYS AS IDENTITY\n)"
+    # What is unique in a file of one account is unique for each account here: no account can overwrite another's row.
+    for key in ("seq", "cycle_id", "cl_ord_id"):
+        text = text.replace(f"PRIMARY KEY ({key})", f"PRIMARY KEY (account, {key})")
+    text = text.replace("UNIQUE (cycle_id,", "UNIQUE (account, cycle_id,")
     if table.name == "events":
-        text = text.replace("PRIMARY KEY (seq)", "PRIMARY KEY (account, seq)") + " PARTITION BY HASH (account)"
+        text += " PARTITION BY HASH (account)"
     if table.name in _BUSY:
         text += f" WITH (fillfactor = {_BUSY[table.name]})"
     yield text
@@ -76,6 +81,29 @@ def _index(table: Table, index: Index) -> str:
     condition = "" if where is None else f" WHERE {where.compile(dialect=_DIALECT)}"
     unique = "UNIQUE " if index.unique else ""
     return f"CREATE {unique}INDEX {index.name} ON {table.name} ({', '.join(dict.fromkeys(columns))}){condition}"
+
+
+def mine(schema: str) -> str:
+    """The schema beside the tables' own in which each table shows the rows of one account only."""
+    return f"{schema}_mine"
+
+
+def own_rows(schema: str) -> Iterator[str]:
+    """For who reads: a view of each table's name that shows the rows of the account that is asked about.
+
+    No question can then mix accounts, whoever wrote it and whatever it forgets.
+    """
+    yield f"CREATE SCHEMA IF NOT EXISTS {mine(schema)}"
+    for name in shown():  # our own names
+        yield f"CREATE VIEW {mine(schema)}.{name} AS SELECT * FROM {schema}.{name} WHERE account = {_ASKED}"  # noqa: S608
+
+
+def shown() -> list[str]:
+    """Tables that have such a view."""
+    return sorted(table.name for table in tables.metadata.tables.values() if "account" in table.c)
+
+
+_ASKED = "current_setting('oms.account', true)"
 
 
 def guard(name: str) -> Iterator[str]:

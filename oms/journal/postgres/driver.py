@@ -16,9 +16,15 @@ BATCH = 2000
 """Rows fetched at a time from an answer of any size."""
 
 
+_KEYS = {f"ON CONFLICT ({key})": f"ON CONFLICT (account, {key})" for key in ("cycle_id", "cl_ord_id")}
+"""Keys that are whole in a file of one account, and here begin with the account."""
+
+
 @lru_cache(maxsize=512)
 def in_its_words(sql: str) -> str:
     """A statement with ``?`` for its values, as psycopg wants it. No statement of ours has either sign in a text."""
+    for of_a_file, here in _KEYS.items():
+        sql = sql.replace(of_a_file, here)
     return sql.replace("%", "%%").replace("?", "%s")
 
 

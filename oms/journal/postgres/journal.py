@@ -28,7 +28,7 @@ _ADVANCE = "SELECT advance(?, ?, ?, ?, ?, ?, ?)"
 _ARRAYS = {"BIGINT": "bigint[]", "TEXT": "text[]", "BYTEA": "bytea[]"}
 _NAMES = [column.name for column in tables.events.columns]
 _TYPES = {"seq": "bigint[]", "at": "bigint[]", "version": "bigint[]", "hash": "bytea[]"}
-_INSERT = (
+INSERT_ROWS = (
     f"INSERT INTO events ({', '.join(_NAMES)}) SELECT * FROM unnest("  # noqa: S608  # our own columns
     f"{', '.join('?::' + _TYPES.get(name, 'text[]') for name in _NAMES)})"
 )
@@ -103,7 +103,7 @@ class PostgresJournal(AccountJournal):
 
     def _insert(self, rows: Sequence[Row]) -> None:
         # One statement, whatever number of rows; the server takes its columns as arrays.
-        self._pg.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
+        self._pg.execute(INSERT_ROWS, [list(column) for column in zip(*rows, strict=True)])
 
     def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
         """Those of these reserved numbers that belong to an order of this journal; in one question, however many."""

@@ -21,8 +21,8 @@ _PICTURE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 class PostgresReader(Reader):
     """One account's journal among those of a database."""
 
-    def __init__(self, address: Address, patience_s: float | None = None) -> None:
-        """See :func:`oms.journal.reader.open_reader`."""
+    def __init__(self, address: Address, patience_s: float | None = None, *, unfinished: bool = False) -> None:
+        """See :func:`oms.journal.reader.open_reader`; ``unfinished`` is for the move that checks its own work."""
         self._address = address
         self._engine = readers(address, patience_s)
         self._kept = None
@@ -30,15 +30,16 @@ class PostgresReader(Reader):
         self.anchors = address.anchors
         self.shared = True
         self.where = address.shown
+        self.account = address.account or ""
         with self.asking("opening the journal") as connection:
             found = schema.examine(connection, address)
             if found is Found.EMPTY:
                 raise NoJournal(f"there is no journal in {self.where} yet; `run` makes it")
             if found is Found.OLDER:
                 raise DamagedError(f"{self.where} is of an older release; `db upgrade` moves it up")
-            self.account = address.account or _only_one(connection, self.where)
+            self.account = self.account or _only_one(connection, self.where)
             kept = stamps(connection, self.account)
-        if MOVING in kept:
+        if MOVING in kept and not unfinished:
             raise DamagedError(
                 f"{self.where}: the move of the journal of {self.account} is not finished; run `db migrate-to` again"
             )
@@ -54,6 +55,7 @@ class PostgresReader(Reader):
         try:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql(_PICTURE)
+                connection.exec_driver_sql("SELECT set_config('oms.account', %s, true)", (self.account,))
                 yield connection
                 connection.exec_driver_sql("ROLLBACK")
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from oms.journal import tables
+from oms.journal.postgres.ddl import mine, shown
 
 OWNER = "oms_owner"
 ENGINE = "oms_engine"
@@ -54,6 +55,9 @@ def statements(schema: str, views: Sequence[tuple[str, str]], granted: dict[str,
     yield f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {OWNER}"
     for table in every_table():
         yield from _grant(schema, table, rights(table))
+    yield f"GRANT USAGE ON SCHEMA {mine(schema)} TO {ENGINE}, {AUDITOR}"
+    for table in shown():
+        yield f"GRANT SELECT ON {mine(schema)}.{table} TO {ENGINE}, {AUDITOR}"
     for table, given in granted.items():
         yield from _grant(schema, table, given)
     for name, query in views:
