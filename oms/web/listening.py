@@ -11,6 +11,9 @@ from oms.errors import RefusedError, TryAgainError, UsageError
 from oms.web.address import Address, address_of, is_loopback
 from oms.web.keys import Keys
 
+QUEUE = 100
+"""Connections that may wait before they are taken."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
@@ -57,7 +60,7 @@ def refuse_strangers(host: str, keys: Keys, tls: Tls | None, *, expose: bool) ->
 
 
 def listen(loaded: LoadedConfig) -> socket.socket:
-    """A bound socket.
+    """A socket that listens.
 
     Raises:
         UsageError: the address is none of this machine, or may not be used.
@@ -76,6 +79,7 @@ def listen(loaded: LoadedConfig) -> socket.socket:
         else:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
+        listening.listen(QUEUE)  # from now on whoever comes waits, and is not refused
     except OSError as error:
         listening.close()
         raise _not_bound(api.host, api.port, error) from None

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import DAYS, TINY
-from tests.cli.conftest import oms as oms  # noqa: PLC0414 - a fixture is handed on under its own name
+from tests.cli.conftest import folder as folder  # noqa: PLC0414 - fixtures are handed on under their own names
+from tests.cli.conftest import oms as oms  # noqa: PLC0414
+from tests.cli.conftest import tiny as tiny  # noqa: PLC0414
 from tests.web.house import House, house_in
 
 ROOT = Path(__file__).parent.parent.parent

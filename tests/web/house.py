@@ -102,7 +102,6 @@ def house_in(
 def running(server: uvicorn.Server, listening: socket.socket) -> Iterator[None]:
     """The server in a thread of its own until the block ends."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    listening.listen()  # whoever asks before it runs waits in the queue
     thread.start()
     try:
         yield
