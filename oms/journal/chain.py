@@ -21,16 +21,16 @@ def genesis(account: str) -> bytes:
 def link(previous: bytes, account: str, row: StoredRow) -> bytes:
     """The hash of one row. Every part carries its length, so no two rows have the same text."""
     seq, at, cycle_id, version, cl_ord_id, symbol, kind, data = row
+    # Written out for each part, since a whole verification does this for every row there is.
     text = (
-        f"{DOMAIN}:{len(account)}:{account}:{seq}:{at}:{version}:{_part(cycle_id)}{_part(cl_ord_id)}{_part(symbol)}"
+        f"{DOMAIN}:{len(account)}:{account}:{seq}:{at}:{version}:"
+        f"{'-' if cycle_id is None else f'{len(cycle_id)}:{cycle_id}'}"
+        f"{'-' if cl_ord_id is None else f'{len(cl_ord_id)}:{cl_ord_id}'}"
+        f"{'-' if symbol is None else f'{len(symbol)}:{symbol}'}"
         f"{len(kind)}:{kind}{len(data)}:{data}"
     )
     # A stored value may be anything once somebody edits the file; it must then differ, not fail.
     return sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _part(text: str | None) -> str:
-    return "-" if text is None else f"{len(text)}:{text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def decode(kind: str, data: str, cycle_id: str | None, cl_ord_id: str | None, sy
     columns = {"cycle_id": cycle_id, "cl_ord_id": cl_ord_id, "symbol": symbol}
     try:
         found, end = _JSON(data)
-        if end != len(data):
+        if data[end:].strip():
             raise ValueError("something follows its text")
         values = _decode_fields(plan, found)
         for f in plan.columns:
