@@ -7,13 +7,21 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from oms.app import rules_of
+from oms.audit.explain import decisions, explain_order
+from oms.config import config_from_canonical, load_config
 from oms.gateways.paper.log import LogKind, read_log
+from oms.journal.history import EventFilter, journal_stream
+from oms.journal.reader import open_reader
 from oms.model.order import Side
+from oms.model.rules import Rules
+from oms.places import places
 
 ROOT = Path(__file__).parents[2]
 QUICK = """
@@ -84,3 +92,26 @@ def test_no_buy_was_ever_refused_for_lack_of_funds(year: Path) -> None:
     assert [entry for entry in log if entry.kind is LogKind.REFUSED] == []
     accepted = Counter(entry.user_mark for entry in log if entry.kind is LogKind.ACCEPTED)
     assert set(accepted.values()) == {1}
+
+
+def test_every_cut_of_the_year_is_made_again_to_the_same_bytes(year: Path) -> None:
+    """Each decision, made once more from its journaled inputs and its kept configuration, is what stands in the journal."""
+    loaded = load_config(year / "config.yaml", {})
+    cut: set[str] = set()
+    with closing(open_reader(places(loaded).journal_url)) as reader:
+        made_again = dict(decisions(reader, _rules_under))
+        for fact in journal_stream(reader, EventFilter(kind="buys_revalidated")):
+            for buy in fact["data"]["buys"]:
+                if buy["quantity"] < buy["original"]:
+                    assert made_again[fact["cycle_id"]].same is True, buy
+                    cut.add(buy["cl_ord_id"])
+        for key in sorted(cut)[::20]:
+            explained = explain_order(reader, key, _rules_under)
+            assert explained["decision"]["same"] is True
+            assert explained["sentences"]
+    assert len(cut) > 100
+    assert {again.same for again in made_again.values()} == {True}
+
+
+def _rules_under(canonical: str) -> Rules:
+    return rules_of(config_from_canonical(canonical))
