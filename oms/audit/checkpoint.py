@@ -62,7 +62,8 @@ def keep(path: Path, checkpoint: Checkpoint) -> bool:
     )
     made = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        made.write_text(text + "\n", encoding="utf-8")
+        with os.fdopen(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
         made.replace(path)
     except OSError:
         with suppress(OSError):  # on a file system that can only be read, even this fails

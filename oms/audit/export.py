@@ -23,6 +23,7 @@ from oms import __version__
 from oms.errors import DamagedError, StorageError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
+from oms.journal.archives import fingerprint
 from oms.journal.chain import StoredRow, genesis, link
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_instant
@@ -103,7 +104,8 @@ def export(
         raise UsageError(f"{folder} is there already; an export is never written over something else")
     made = folder.with_name(f"{folder.name}.partial")
     try:
-        made.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made.mkdir(mode=0o700)
         found = _write(reader, made, format_, by_day=by_day, since=since, until=until)
         if format_ == "parquet":
             say("writing Parquet with duckdb")
@@ -253,7 +255,7 @@ class _Writer:
         self.close()
         self._day = day
         name = f"events.{self._format}" if day is None else f"events-{day}.{self._format}"
-        self._open = (self._folder / name).open("xb")
+        self._open = _private(self._folder / name)
         self._hash = hashlib.sha256()
         self.files.append(File(name=name, sha256="", bytes=0, rows=0, first_seq=seq, last_seq=seq))
         if self._format == "csv":
@@ -298,8 +300,13 @@ def _csv_line(cells: tuple[Any, ...]) -> str:
 _LINES: dict[str, Callable[[StoredRow, bytes], str]] = {"jsonl": _jsonl_line, "csv": _csv_row}
 
 
+def _private(path: Path) -> BinaryIO:
+    """A new file that only its owner can read: it holds what an account owns and does."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600), "wb")
+
+
 def _put(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
+    with _private(path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -332,8 +339,9 @@ def _to_parquet(folder: Path, found: Manifest) -> None:
                 [str(source)],
             )
             source.unlink()
-            data = target.read_bytes()
-            file.name, file.bytes, file.sha256 = target.name, len(data), hashlib.sha256(data).hexdigest()
+            target.chmod(0o600)
+            file.name = target.name
+            file.bytes, file.sha256 = fingerprint(target)
     finally:
         connection.close()
 

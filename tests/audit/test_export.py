@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from oms.audit import export as exports
+from oms.audit.checkpoint import verify_on
 from oms.audit.export import MANIFEST, export
 from oms.audit.importing import bring_in, check, read_manifest
 from oms.errors import DamagedError, UsageError
@@ -192,3 +195,27 @@ def test_parquet_holds_every_row(reader: Reader, tmp_path: Path) -> None:
         (row[0], row[1], row[7], stored.hex()) for row, stored in exports.rows(reader)
     ]
     assert len(found) == made.rows
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+def test_only_the_owner_can_read_what_the_journal_leaves(days: Path, tmp_path: Path, format_: str) -> None:
+    """Database, log, anchors, last verification and export: whatever the process's mask, no other user reads them."""
+    if format_ == "parquet":
+        pytest.importorskip("duckdb")
+    before = os.umask(0)
+    try:
+        opened = open_reader(f"sqlite:///{days}")
+        verify_on(opened, START, full=True)
+        export(opened, tmp_path / "out", format_, by_day=True)
+        bring_in_from = tmp_path / "plain"
+        export(opened, bring_in_from)
+        bring_in(bring_in_from, tmp_path / "new.db", FakeClock())
+        files = [*days.parent.iterdir(), *(tmp_path / "out").iterdir(), tmp_path / "new.db"]
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}
+        opened.close()
+    finally:
+        os.umask(before)
+    assert {name for name, mode in modes.items() if mode & 0o077} == set()
+    assert {"oms.db", "oms.db.anchors", "oms.db.verified", "manifest.json"} <= set(modes)
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
