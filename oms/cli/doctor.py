@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from oms.cli import options
-from oms.errors import EXIT_DONE, DamagedError, UsageError
+from oms.errors import EXIT_DONE, DamagedError, OmsError, UsageError
 
 if TYPE_CHECKING:
+    from oms.config import LoadedConfig
     from oms.doctor.checks import Check
 
 WIDTH = 13
@@ -22,29 +23,43 @@ WIDTH = 13
 @options.common
 @options.as_json
 @click.option("--dry-run", is_flag=True, help="For the dry run: its own journal, and any kind of account.")
-def doctor(*, json_: bool, dry_run: bool) -> int:
+@click.option("--probe", is_flag=True, help="Then try the broker out, on a paper account: it orders one share (3 min).")
+@click.option(
+    "--symbol", metavar="SYMBOL", help="The share that --probe orders (one of the universe that is not held)."
+)
+def doctor(*, json_: bool, dry_run: bool, probe: bool, symbol: str | None) -> int:
     """Look at everything that trading rests on, and say how to mend what is amiss; changes and sends nothing.
 
-    Ends with 3 where a check fails. Every check has its limit in time.
+    Ends with 3 where a check fails. Every check has its limit in time. --probe places real orders on a paper account, proves
+    what the broker does with a number that is sent twice, and journals the proof.
     """
+    if symbol is not None and not probe:
+        raise UsageError("--symbol is the share that --probe orders; give --probe with it")
+    if probe and dry_run:
+        raise UsageError("--probe places orders, and --dry-run sends nothing; give one of them")
     checks: list[Check] = []
-    for check in _checks(dry_run=dry_run):
-        checks.append(check)
-        if not json_:
-            for line in _lines(check):
-                click.echo(line)
+    code = EXIT_DONE
+    try:
+        for check in _checks(dry_run=dry_run, probing=probe, symbol=options.symbol(symbol)):
+            checks.append(check)
+            if not json_:
+                for line in _lines(check):
+                    click.echo(line)
+    except OmsError as error:  # of the probe: a check never raises
+        code = error.exit_code
+        click.echo(f"oms: the broker was not tried out: {error}", err=True)
     failed = [check.name for check in checks if not check.ok]
     if json_:
         from oms.doctor.examination import answer
 
         found = answer(checks)
         options.print_json(found.pop("schema"), found)
-    else:
+    elif failed or code == EXIT_DONE:
         click.echo(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}" if failed else "all is well")
-    return DamagedError.exit_code if failed else EXIT_DONE
+    return DamagedError.exit_code if failed else code
 
 
-def _checks(*, dry_run: bool) -> Iterator[Check]:
+def _checks(*, dry_run: bool, probing: bool, symbol: str | None) -> Iterator[Check]:
     from oms.doctor.examination import examination, unreadable
 
     try:
@@ -52,7 +67,23 @@ def _checks(*, dry_run: bool) -> Iterator[Check]:
     except UsageError as error:
         yield unreadable(str(error))
         return
-    yield from examination(loaded, dry_run=dry_run)
+    well = True
+    for check in examination(loaded, dry_run=dry_run):
+        well = well and check.ok
+        yield check
+    if probing and well:
+        yield from _probe(loaded, symbol)
+    elif probing:
+        click.echo("oms: the broker was not tried out, because a check failed", err=True)
+
+
+def _probe(loaded: LoadedConfig, symbol: str | None) -> Iterator[Check]:
+    """Try the broker out; what is found stands beside the checks."""
+    from oms.doctor.checks import Check
+    from oms.probing import probe
+
+    for finding in probe(loaded, symbol=symbol, say=lambda text: click.echo(f"oms: {text}", err=True)):
+        yield Check(name=finding.name, ok=finding.ok, found=finding.found, remedy=finding.remedy)
 
 
 def _lines(check: Check) -> Iterator[str]:

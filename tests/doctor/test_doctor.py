@@ -18,6 +18,7 @@ from oms.doctor import machine
 from oms.doctor.checks import Ailing, Check, Question, examine, question
 from oms.errors import CredentialsError
 from oms.gateways.system_clock import SystemClock
+from oms.gateways.tiger import Finding
 from tests.gateways.live_stage import Stage
 from tests.gateways.test_tiger_properties import POSIX, leaks, write
 from tests.tigerd.book import PAPER_ACCOUNT, PRIME_ACCOUNT
@@ -153,6 +154,55 @@ class TestAtTiger:
         check = checked(stage)[1]["clock"]
         assert check["ok"] is ok
         assert ok or "set-ntp" in check["remedy"]
+
+
+class TestProbe:
+    """``--probe`` tries the broker out once all is well; what it does is tested where it lives."""
+
+    @pytest.fixture
+    def paper(self, stage: Stage) -> Stage:
+        """A paper account at the gateway."""
+        stage.gateway.book.account = PAPER_ACCOUNT
+        write(stage.folder, account=PAPER_ACCOUNT)
+        stage.configure("paper")
+        return stage
+
+    def test_findings_stand_beside_the_checks(self, paper: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each finding of the trial is one check more, in the table and in the JSON."""
+        asked: list[Any] = []
+
+        def probe(loaded: Any, *, symbol: str | None, say: Any) -> tuple[Finding, ...]:
+            asked.append((loaded.config.mode, symbol))
+            say("trying")
+            return (Finding("repeat", True, "refused", ""), Finding("mark", False, "not echoed", "nothing needs it"))
+
+        monkeypatch.setattr("oms.probing.probe", probe)
+        code, said = paper.call("doctor", "--probe", "--symbol", "MSFT")
+        assert (code, asked) == (3, [("paper", "MSFT")])
+        assert "ok     repeat        refused" in said
+        assert "oms: trying" in said
+        assert "FAILED mark          not echoed" in said
+
+    def test_not_before_all_is_well(self, paper: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a check fails, nothing is placed."""
+        monkeypatch.setattr("oms.probing.probe", lambda *_, **__: pytest.fail("it was tried"))
+        paper.gateway.ahead_s = 60
+        code, said = paper.call("doctor", "--probe")
+        assert (code, "was not tried out, because a check failed" in said) == (3, True)
+
+    def test_account_that_may_not_be_tried(self, stage: Stage) -> None:
+        """A real account is never tried out, and a refusal keeps its exit code."""
+        loaded, clock = stage.configure(), SystemClock()
+        until = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+        arm(loaded, offer(loaded, until, clock), "ada", clock)
+        code, said = stage.call("doctor", "--probe")
+        assert (code, "for mode: paper only" in said) == (5, True)
+        assert stage.sent == 0
+
+    @pytest.mark.parametrize("words", [("--symbol", "MSFT"), ("--probe", "--dry-run")])
+    def test_words_that_do_not_go_together(self, stage: Stage, words: tuple[str, ...]) -> None:
+        """Exit 2, and a sentence why."""
+        assert stage.call("doctor", *words)[0] == 2
 
 
 class TestMachine:
