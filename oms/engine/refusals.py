@@ -171,12 +171,13 @@ def _costs(cycle: Cycle, rules: Rules) -> tuple[Decimal, Decimal]:
 
 
 def trades_today(state: AccountState, cycle: Cycle, besides: Order | None = None) -> int:
-    """Trades of the day, with those that may have become trades without our knowing.
+    """Trades of the day, with those that may have become trades without our knowing, be they of an earlier cycle.
 
     With ``besides``, one of the cycle's buys: without itself, and with the unsent buys that stand before it.
     """
     others = [order for order in cycle.orders.values() if besides is None or order.cl_ord_id != besides.cl_ord_id]
-    unsure = sum(1 for order in others if order.is_unresolved and order.acknowledged_at is None)
+    earlier = [order for order in state.unresolved if order.cycle_id != cycle.cycle_id]
+    unsure = sum(1 for order in (*others, *earlier) if order.is_unresolved and order.acknowledged_at is None)
     ahead = 0
     if besides is not None:
         unsent = [order for order in others if order.side is Side.BUY and order.phase is OrderPhase.LOCAL]

@@ -212,6 +212,11 @@ class Evidence:
         return {key: intent for cycle in self.cycles.values() for key, intent in cycle.intents.items()}
 
     @cached_property
+    def cycle_of(self) -> dict[str, CycleFacts]:
+        """The cycle of every intent, by the intent's key."""
+        return {key: cycle for cycle in self.cycles.values() for key in cycle.intents}
+
+    @cached_property
     def key_of_number(self) -> dict[str, str]:
         """Reserved number to the intent that holds it; the first one, where there are two."""
         found: dict[str, str] = {}

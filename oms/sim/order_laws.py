@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 
 from oms.gateways.paper.log import LogEntry, LogKind
@@ -16,7 +17,7 @@ from oms.model.event import (
     OrderSending,
 )
 from oms.model.liquidity import KEPT
-from oms.model.order import CloseReason, OrderPhase
+from oms.model.order import CloseReason, OrderPhase, Side
 from oms.model.rules import DoubtPolicy
 from oms.sim.evidence import AtBroker, Evidence, IntentFacts
 from oms.sim.law import Finding, law
@@ -165,6 +166,22 @@ def an_order_is_one_that_a_market_takes(evidence: Evidence) -> Iterator[Finding]
         limit_is_sound = row.price is None or (row.price.is_finite() and row.price > 0)
         if not quantity_is_sound or not limit_is_sound or arrival.refusal in ("bad_price", "bad_quantity"):
             yield evidence.key(row) or f"number {row.order_no}", f"{row.qty} at {row.price}, {arrival.refusal}"
+
+
+@law("I41")
+def no_buy_is_accepted_beyond_the_trades_of_a_day(evidence: Evidence) -> Iterator[Finding]:
+    """I41: counted from the broker's log, across restarts; sells go on."""
+    trades: dict[date, int] = {}
+    for arrival in evidence.arrivals:
+        key = evidence.key(arrival.received)
+        if key is None or not arrival.accepted:
+            continue
+        cycle, intent = evidence.cycle_of[key], evidence.intents[key]
+        day = cycle.opened.trading_day
+        made, most = trades.get(day, 0), evidence.rules_of(cycle).max_trades_per_day
+        if intent.order.side is Side.BUY and made >= most:
+            yield key, f"accepted as trade {made + 1} of {day}, {most} are allowed"
+        trades[day] = made + 1
 
 
 @law("I42")

@@ -14,6 +14,7 @@ import pytest
 
 from oms.engine import conductor
 from oms.engine.driver import Driver
+from oms.engine.refusals import trades_today
 from oms.errors import TryAgainError
 from oms.model.account import Position
 from oms.model.order import Order, OrderPhase, OrdType, Side
@@ -98,3 +99,17 @@ def test_buys_follow_in_a_house_without_weather(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.run(sell("AAA"), buy("CCC", 10)).exit_code == 0
     assert house.order("CCC").cum_qty == 10
+
+
+def test_seed_5521_an_order_in_doubt_of_an_earlier_cycle_counts_as_a_trade_of_the_day() -> None:
+    """It may be found accepted yet, and the buys of a later cycle would then have gone beyond the day's limit."""
+    state = AccountState("a")
+    doubtful = Order(
+        cl_ord_id="B000", cycle_id="c-1", side=Side.BUY, index=0, symbol="AAA", ord_type=OrdType.LIMIT, order_qty=5,
+        price=Decimal(1), worst_px=Decimal(1), phase=OrderPhase.AMBIGUOUS, in_doubt=True, quarantined=True,
+    )  # fmt: skip
+    state.trades_today, state.parked = 2, {"B000": doubtful}
+    later: Any = SimpleNamespace(cycle_id="c-2", orders={})
+    assert trades_today(state, later) == 3
+    own: Any = SimpleNamespace(cycle_id="c-1", orders={"B000": doubtful})
+    assert trades_today(state, own) == 3
