@@ -121,6 +121,17 @@ def _(stack: ExitStack) -> None:
     swap(stack, Order, "request", wrong)
 
 
+@bug("what goes out is not what was journaled")
+def _(stack: ExitStack) -> None:
+    request = Order.request
+
+    def wrong(self: Order) -> Any:
+        found = request(self)
+        return replace(found, order_qty=found.order_qty + 1)
+
+    swap(stack, Order, "request", wrong)
+
+
 @bug("SENDING is not written")
 def _(stack: ExitStack) -> None:
     append = driver.Driver.append
@@ -270,14 +281,14 @@ def _(stack: ExitStack) -> None:
 @bug("the halt is ignored")
 def _(stack: ExitStack) -> None:
     for room in (refusals, a_round, doubt, revalidation):
-        swap(stack, room, "is_halted", lambda state, side: False)
+        swap(stack, room, "brake", lambda *_: None)
 
 
 @bug("the halt is looked at once a round only")
 def _(stack: ExitStack) -> None:
     swap(stack, submission, "may_be_sent", lambda *_: True)
-    swap(stack, doubt, "is_halted", lambda state, side: False)
-    swap(stack, a_round, "is_halted", lambda state, side: False)
+    swap(stack, doubt, "brake", lambda *_: None)
+    swap(stack, a_round, "brake", lambda *_: None)
 
 
 @bug("the blacklist is ignored")
@@ -364,6 +375,21 @@ def _(stack: ExitStack) -> None:
     )
 
 
+@bug("fees are left out of the budget")
+def _(stack: ExitStack) -> None:
+    cut = liquidity.revalidate
+
+    def wrong(buys: Any, inputs: Any, rules: Any) -> Any:
+        return cut(buys, inputs, replace(rules, fee_allowance=Decimal(0)))
+
+    swap(stack, revalidation, "revalidate", wrong)
+
+
+@bug("each buy may use the whole budget")
+def _(stack: ExitStack) -> None:
+    swap(stack, liquidity, "cost_ceiling", lambda quantity, price, fee: Decimal(0))
+
+
 @bug("orders in doubt reserve nothing")
 def _(stack: ExitStack) -> None:
     swap(stack, revalidation, "reserved_for", lambda orders_, fee: Decimal(0))
@@ -373,6 +399,26 @@ def _(stack: ExitStack) -> None:
 @bug("more is sold than is held")
 def _(stack: ExitStack) -> None:
     swap(stack, plan, "_sellable", lambda position, orders_, symbol: 10_000 if position is not None else 0)
+
+
+@bug("funds that are no number count as plenty")
+def _(stack: ExitStack) -> None:
+    found = liquidity.spendable
+
+    def wrong(funds: Any, policy: Any) -> Decimal:
+        try:
+            return found(funds, policy)
+        except liquidity.NotFinite:
+            return Decimal(1_000_000)
+
+    for room in (a_round, settling, revalidation, conductor):
+        swap(stack, room, "spendable", wrong)
+
+
+@bug("the trades of a day are not counted")
+def _(stack: ExitStack) -> None:
+    swap(stack, refusals, "trades_today", lambda *_, **__: 0)
+    swap(stack, revalidation, "trades_today", lambda *_, **__: 0)
 
 
 # ---- facts -----------------------------------------------------------------------------------------------------------
