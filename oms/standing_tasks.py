@@ -9,6 +9,7 @@ from oms.config import LoadedConfig
 from oms.engine.choosing import choose
 from oms.engine.driver import Driver
 from oms.engine.errands import MOST_HANGING, Errands, Following
+from oms.engine.reconciling import Reconciling
 from oms.engine.register import Register
 from oms.engine.selecting import Selecting
 from oms.gateways.threads import ThreadHands
@@ -43,6 +44,8 @@ class StandingTasks:
         """Where the wishes of a cycle come from."""
         self.tend: Callable[[], None] = self.errands.tend if loop else self.register.write
         self._choose(loaded, signals, loop=loop)
+        if loop and not driver.market.skips_nights:
+            self.errands.add(Reconciling(driver, loaded.config.worker.reconciliation))
         for follower in followers if loop else ():
             self.errands.add(Following(follower))
 

@@ -20,6 +20,7 @@ BELOW_ROOF = STAIR | {
         "arming",
         "choice_wiring",
         "licence",
+        "lookout",
         "operator_desk",
         "paper_wiring",
         "probing",
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "paper_wiring": STAIR,
     "tiger_wiring": STAIR | {"licence"},
     "choice_wiring": STAIR,
+    "lookout": STAIR | {"app"},
     "standing_tasks": STAIR | {"choice_wiring"},
     "service": SOCKETS | {"config", "places"},
     "examples": SOCKETS,
@@ -131,6 +133,7 @@ def test_no_circle_of_imports_exists() -> None:
 
 DECIDING = {
     *(
+        "comparing",
         "conductor",
         "doubt",
         "money",

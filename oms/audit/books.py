@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from oms.journal.scalars import from_micro, to_micro
 from oms.model.order import Side
@@ -38,6 +39,10 @@ class Book:
         realised = qty * px - fee - cost
         self.realised += realised
         return realised
+
+    def adopt(self, qty: Decimal, cost: Decimal) -> None:
+        """Take over what an operator adopted from the broker: shares and their cost, and no profit."""
+        self.qty, self.cost = to_micro(qty), to_micro(cost)
 
     def holding(self) -> Holding:
         """The same in exact decimals."""

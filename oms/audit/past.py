@@ -7,9 +7,11 @@ the engine's own fold takes over, so its result is the state that a fold of ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import Connection, Select, func, literal_column, select
 
@@ -32,6 +34,8 @@ from oms.model.event import (
     FundsObserved,
     OrderEvent,
     OrderPlanned,
+    PositionAdopted,
+    Reconciled,
     Recorded,
     Selected,
 )
@@ -41,6 +45,7 @@ from oms.model.state import SCREENS_KEPT, AccountState
 _LISTS = (
     *("halted", "released", "blacklisted", "unblacklisted", "symbol_frozen", "symbol_unfrozen"),
     *("external_order_seen", "command_answered", "account_bound", "live_armed", "live_disarmed", "broker_probed"),
+    "reconciled",
 )
 """Kinds of facts that change the account and belong to no cycle; each is found by the index of kinds."""
 
@@ -112,6 +117,11 @@ def _last(connection: Connection, kind: str, seq: int) -> Recorded | None:
 
 def newest_before(connection: Connection, kind: str, seq: int, most: int) -> list[Recorded]:
     """The newest facts of a kind up to a row, newest first."""
+    return list(islice(_newest_first(connection, kind, seq, most), most))
+
+
+def _newest_first(connection: Connection, kind: str, seq: int, most: int | None = None) -> Iterator[Recorded]:
+    """The same as they are asked for."""
     events = tables.events
     rows = connection.execute(
         select(*STORED)
@@ -120,7 +130,7 @@ def newest_before(connection: Connection, kind: str, seq: int, most: int) -> lis
         .order_by(events.c.seq.desc())
         .limit(most)
     )
-    return [recorded(row) for row in rows]
+    return (recorded(row) for row in rows)
 
 
 def _state(connection: Connection, account: str, seq: int) -> AccountState:
@@ -184,10 +194,21 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     _park(connection, state, last.cycle_id, seq)
     _book_fills(connection, state, seq)
     state.ledger = ledger_of(connection, state, last.opened_seq, seq)
-    screens = [fact.event for fact in newest_before(connection, Selected.kind, seq, SCREENS_KEPT)]
-    state.screens = tuple(event for event in screens if isinstance(event, Selected))
+    state.screens = _screens(connection, seq)
     state.seq = seq
     return state
+
+
+def _screens(connection: Connection, seq: int) -> tuple[Selected, ...]:
+    """The newest screens of different days up to a row, newest first."""
+    found: list[Selected] = []
+    for fact in _newest_first(connection, Selected.kind, seq):
+        event = fact.event
+        if isinstance(event, Selected) and (not found or event.as_of != found[-1].as_of):
+            found.append(event)
+        if len(found) == SCREENS_KEPT:
+            break
+    return tuple(found)
 
 
 def _counted(kind: str, seq: int) -> Select[int]:
@@ -285,14 +306,47 @@ def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
     begun = _last_books(connection, state, seq)
     books = {symbol: Book.of(held) for symbol, held in state.holdings.items()}
     cash = to_micro(state.cash)
+    adopted = adoptions(connection, begun, seq)
+    _drop_adopted(state, connection, seq)
     sql = (
-        "SELECT symbol, side, last_qty, last_px, fee FROM fills WHERE account = ? AND seq > ? AND seq <= ? ORDER BY seq"
+        "SELECT seq, symbol, side, last_qty, last_px, fee FROM fills"
+        " WHERE account = ? AND seq > ? AND seq <= ? ORDER BY seq"
     )
-    for symbol, side, qty, px, fee in stream(statements(connection), sql, (state.account, begun, seq)):
+    for at, symbol, side, qty, px, fee in stream(statements(connection), sql, (state.account, begun, seq)):
+        adopt(books, adopted, at)
         cash += cash_moved(side, qty, px, fee)
         books.setdefault(symbol, Book()).take(side, qty, px, fee)
+    adopt(books, adopted, seq)
     state.cash = from_micro(cash)
     state.holdings = {symbol: book.holding() for symbol, book in books.items()}
+
+
+def adoptions(connection: Connection, begun: int, seq: int) -> deque[tuple[int, PositionAdopted]]:
+    """What operators adopted from the broker after row ``begun`` and up to row ``seq``, each with its row."""
+    facts = _of_kinds(connection, (PositionAdopted.kind,), seq)
+    return deque(
+        (fact.seq, fact.event) for fact in facts if fact.seq > begun and isinstance(fact.event, PositionAdopted)
+    )
+
+
+def adopt(books: dict[str, Book], adopted: deque[tuple[int, PositionAdopted]], until: int) -> None:
+    """Book, and take off ``adopted``, what was adopted up to a row, in its place among the executions."""
+    while adopted and adopted[0][0] <= until:
+        _, event = adopted.popleft()
+        books.setdefault(event.symbol, Book()).adopt(event.qty, event.cost)
+
+
+def _drop_adopted(state: AccountState, connection: Connection, seq: int) -> None:
+    """Of the differences of the last comparison, keep those that nobody has adopted since."""
+    last = next(iter(newest_before(connection, Reconciled.kind, seq, 1)), None)
+    if last is None:
+        return
+    since = {
+        fact.event.symbol
+        for fact in _of_kinds(connection, (PositionAdopted.kind,), seq)
+        if fact.seq > last.seq and isinstance(fact.event, PositionAdopted)
+    }
+    state.differences = tuple(d for d in state.differences if d.cost is None or d.symbol not in since)
 
 
 def _last_books(connection: Connection, state: AccountState, seq: int) -> int:

@@ -58,6 +58,10 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.performance:report",
         "Show how well it trades: buys that succeeded, delay from sells to buys, use of the funds, cuts, errors.",
     ),
+    "reconcile": Entry(
+        "oms.cli.reconciling:reconcile",
+        "Broker against journal: show each difference with its reason, and adopt one on your word.",
+    ),
     "risk": Entry(
         "oms.cli.limits:risk",
         "Show each limit with what is used of it, the brake, the blacklist, frozen symbols, and money that has not settled.",

@@ -28,6 +28,7 @@ from oms.model.event import (
     OrderNotFound,
     OrderRejected,
     OrderSending,
+    PositionAdopted,
     Released,
     Selected,
     SellsClosed,
@@ -214,6 +215,9 @@ class Narrator:
                 yield Line(phase="blacklist", text=f"- {event.symbol} by {event.author}{because(event.reason)}")
             case SymbolFrozen():
                 yield Line(phase="frozen", text=f"{event.symbol}: {event.reason}", is_warning=True)
+            case PositionAdopted():
+                text = f"{event.symbol} {number(event.before)} -> {number(event.qty)} by {event.author}"
+                yield Line(phase="adopted", text=f"{text}{because(event.reason)}")
             case SymbolUnfrozen():
                 yield Line(phase="unfrozen", text=f"{event.symbol} by {event.author}{because(event.reason)}")
             case CommandAnswered():

@@ -35,11 +35,10 @@ from oms.engine.reads import FETCH_LIMIT_S, READ_LIMIT_S, Reads
 from oms.engine.refusals import refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
-from oms.engine.watching import Unwatched
+from oms.engine.watching import Told, Unwatched
 from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
 from oms.model.account import Quote
 from oms.model.event import (
-    AttentionRaised,
     BuysClosed,
     CycleResumed,
     Event,
@@ -59,8 +58,6 @@ LOOK_BACK = timedelta(minutes=10)
 """Orders are asked for from so long before the oldest one of interest: clocks differ."""
 LOOK_BACK_FOREIGN = timedelta(days=8)
 """While a foreign order was last seen open, a whole look goes so far back: over a week with holidays."""
-MOST_TOLD = 1000
-"""Things that a person was told and is not told again by the same process."""
 STEPS_WITHOUT_TIME = 10_000
 """Decisions in a row that neither wait nor call outside; more is a bug, and stops."""
 
@@ -116,7 +113,7 @@ class Driver:
         self._reads = Reads(hands, clock, journal, whom=broker.name, lease_s=settings.lease_s, stopping=stopping)
         self._last_now: datetime | None = None
         self._older = OlderOrders()
-        self._raised: set[tuple[str, str | None, str | None, str]] = set()
+        self._told = Told()
         self._rate = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
         now = self.now()
         self.seen = Seen(
@@ -194,7 +191,7 @@ class Driver:
     def _journal_decided(self, events: Sequence[Event]) -> None:
         """Facts of a decision; a reading of the broker is used up once its facts are on record."""
         read = self.seen.read
-        fresh = [event for event in events if self._is_news(event)]
+        fresh = [event for event in events if self._told.is_news(event)]
         if read is not None:
             crashpoints.point("facts.before_commit")
         if fresh:
@@ -222,18 +219,6 @@ class Driver:
             self.seen = replace(self.seen, funds=None)
         self._watcher.happened(self.state, events)
 
-    def _is_news(self, event: Event) -> bool:
-        """A thing that a person was told once in this process is not told at every poll."""
-        if not isinstance(event, AttentionRaised):
-            return True
-        key = (event.rule, event.cl_ord_id, event.symbol, event.text)
-        if key in self._raised:
-            return False
-        if len(self._raised) >= MOST_TOLD:  # an engine that runs for months does not remember for ever
-            self._raised.clear()
-        self._raised.add(key)
-        return True
-
     def operators(self) -> None:
         """Read the mailbox; called before every send and at every poll."""
         for message in self._mailbox.unread(self.state.inbox_id):
@@ -243,11 +228,18 @@ class Driver:
             crashpoints.point("inbox.after_journal")
             self._mailbox.taken(message.inbox_id, answer)
 
-    def book(self, read: OrdersRead) -> None:
+    def reading(self) -> Callable[[], OrdersRead]:
+        """A reading of the broker's orders for a thread to make, as far back as a cycle's own looks go."""
+        asked_at, call = self.now(), self._orders_call(self._since_foreign())
+        return lambda: replace(call(), asked_at=asked_at)
+
+    def book(self, read: OrdersRead) -> Sequence[Event]:
         """Between two cycles: journal what a reading of the broker's orders adds, as a cycle's own readings are."""
         self._saw_orders(read, self.seen.troubled_since)
         self._look_at_the_clock()
-        self._journal_decided(decide(self.state, self.seen, self.rules).events)
+        decision = decide(self.state, self.seen, self.rules)
+        self._journal_decided(decision.events)
+        return decision.events
 
     def prove(self, unproved: Unproved) -> None:
         """After a restore, before anything is sent: journal what the broker did that the journal cannot know.

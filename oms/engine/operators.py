@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 
 from oms.engine.standing import COMMAND, carry_out_restore
 from oms.model.arming import LiveDisarmed
@@ -13,10 +14,12 @@ from oms.model.event import (
     Event,
     Halted,
     OrderVoided,
+    PositionAdopted,
     Released,
     SymbolUnfrozen,
     Unblacklisted,
 )
+from oms.model.order import ZERO
 from oms.model.state import RUN_NOW, AccountState
 from oms.model.symbol import canonical_symbol
 from oms.ports import Message
@@ -30,7 +33,7 @@ def carry_out(state: AccountState, message: Message, *, fence: int | None = None
     """
     try:
         return _carry_out(state, message, fence)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, InvalidOperation) as error:
         return _refused(message, f"{message.command} with {dict(message.arguments)!r:.200}: {error!r:.200}")
 
 
@@ -74,6 +77,8 @@ def _carry_out(state: AccountState, message: Message, fence: int | None) -> tupl
                 return _refused(message, f"{symbol} is not frozen")
             thawed = SymbolUnfrozen(symbol=symbol, reason=reason, author=author, inbox_id=inbox_id)
             return [thawed], f"{symbol} may trade again"
+        case "adopt":
+            return _adopt(state, message, reason)
         case command if command == RUN_NOW:
             return _run_now(state, message, fence)
         case "resolve":
@@ -82,6 +87,31 @@ def _carry_out(state: AccountState, message: Message, fence: int | None) -> tupl
             return carry_out_restore(state, message)
         case other:
             return _refused(message, f"no such command: {other}")
+
+
+def _adopt(state: AccountState, message: Message, reason: str) -> tuple[list[Event], str]:
+    """An operator's word that the broker's figure is right: the books take it over, and no trade is made up for it."""
+    symbol = canonical_symbol(message.arguments["symbol"])
+    found = next((d for d in state.differences if d.symbol == symbol and d.cost is not None), None)
+    if found is None or found.cost is None:
+        return _refused(message, f"no difference in shares of {symbol} stands; `reconcile show` lists those that do")
+    expected = message.arguments.get("shares")
+    if expected is not None and Decimal(expected) != found.broker:
+        return _refused(message, f"the broker holds {found.broker:f} {symbol}, not {expected}; nothing was adopted")
+    before = state.holdings[symbol].qty if symbol in state.holdings else ZERO
+    adopted = PositionAdopted(
+        symbol=symbol,
+        qty=found.broker,
+        before=before,
+        cost=found.cost,
+        difference=found.kind,
+        reason=reason,
+        author=message.author,
+        inbox_id=message.inbox_id,
+    )
+    return [
+        adopted
+    ], f"the books hold {found.broker:f} {symbol} instead of {before:f}, at a cost of {found.cost:f} in all"
 
 
 def _instant(text: str) -> datetime:

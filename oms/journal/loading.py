@@ -354,7 +354,7 @@ def _load_lists(connection: Connection, state: AccountState) -> None:
     for row in connection.execute(seen).mappings():
         state.external[row["order_id"]] = EXTERNAL.value(row)
     state.screens = _screens(connection, account)
-    state.differences = _differences(connection, account)
+    state.differences = standing_differences(connection, account)
 
 
 def _screens(connection: Connection, account: str) -> tuple[Selected, ...]:
@@ -369,7 +369,7 @@ def _screens(connection: Connection, account: str) -> tuple[Selected, ...]:
     return tuple(found)
 
 
-def _differences(connection: Connection, account: str) -> tuple[Difference, ...]:
+def standing_differences(connection: Connection, account: str) -> tuple[Difference, ...]:
     """What the last comparison found, less what was adopted since."""
     last = last_of_kind(connection, account, Reconciled.kind)
     if last is None or not isinstance(last.event, Reconciled):

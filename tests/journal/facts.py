@@ -11,6 +11,7 @@ from typing import Any
 from oms.model.account import Funds, Position, Quote
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
+from oms.model.difference import Difference, DifferenceKind
 from oms.model.event import (
     AccountOpened,
     AttentionRaised,
@@ -34,6 +35,8 @@ from oms.model.event import (
     OrderQuarantined,
     OrderReserved,
     OrderSending,
+    PositionAdopted,
+    Reconciled,
     Released,
     Selected,
     SellsClosed,
@@ -267,6 +270,25 @@ def oddities() -> Sequence[Event]:
         armed(NOON),
         LiveDisarmed(reason="holidays", author="ada", inbox_id=8),
         armed(NOON + timedelta(days=3)),
+        Selected(
+            as_of=date(2026, 2, 27),
+            config_hash="c" * 64,
+            bars_hash="d" * 64,
+            scores=(Score(symbol="S0", score=Decimal("71.5"), rank=1, factors=(Decimal("0.1234567891"), Decimal(-1))),),
+            strategy="mine:choose",
+            digest="e" * 64,
+        ),
+        Reconciled(differences=(difference("Y", None), difference("G", Decimal(70)))),
+        PositionAdopted(
+            symbol="G",
+            qty=Decimal(7),
+            before=Decimal(0),
+            cost=Decimal(70),
+            difference=DifferenceKind.MANUAL_TRADE,
+            reason="bought in the app",
+            author="ada",
+            inbox_id=8,
+        ),
         ExternalOrderSeen(
             symbol="ZZ",
             order_id="9",
@@ -288,6 +310,19 @@ def oddities() -> Sequence[Event]:
         ),
         Halted(scope=HaltScope.ALL, reason="storm", author="ada", inbox_id=9),
     ]
+
+
+def difference(symbol: str, cost: Decimal | None) -> Difference:
+    return Difference(
+        kind=DifferenceKind.MANUAL_TRADE if cost else DifferenceKind.FOREIGN_ORDER,
+        symbol=symbol,
+        broker=Decimal(7),
+        journal=Decimal(0),
+        text="odd",
+        proposal="look",
+        order=None if cost else "9",
+        cost=cost,
+    )
 
 
 def armed(until: datetime) -> LiveArmed:
