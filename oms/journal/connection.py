@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,12 @@ def writer_engine(url: str, *, create: bool = False) -> Engine:
     return create_engine("sqlite://", poolclass=StaticPool, creator=_opener(path, "rwc" if create else "rw"))
 
 
+@lru_cache(maxsize=16)
 def reader_engine(path: Path) -> Engine:
-    """An engine whose connections can only read, each one opened for one question."""
+    """An engine whose connections can only read, each one opened for one question.
+
+    The engine itself is kept: it remembers how statements are compiled, which costs more than running them.
+    """
     return create_engine("sqlite://", poolclass=NullPool, creator=_opener(path, "ro"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -77,6 +78,18 @@ class Reader:
                 yield connection
         except (sqlite3.Error, DBAPIError) as error:
             raise translate(error, self.where, doing) from error
+
+    @contextmanager
+    def at_once(self) -> Iterator[Reader]:
+        """This journal through one connection: all questions asked of it see one state, and share its cost.
+
+        Raises:
+            StorageError, DamagedError: as :meth:`asking`.
+        """
+        with self.asking("reading the journal") as connection:
+            still = copy(self)
+            still._kept = connection  # noqa: SLF001 - of its own kind
+            yield still
 
     def close(self) -> None:
         """Let go of the file."""

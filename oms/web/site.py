@@ -51,11 +51,16 @@ class Readers:
                 query=dict(request.query_params),
                 name=name,
                 dry_run=desk.dry_run,
+                status=status_of(desk.loaded, reader, now, dry_run=desk.dry_run),
             )
-            return page.answer(asked), frame(asked, status_of(asked))
+            return page.answer(asked), frame(asked)
+
+        def of_one_state(reader: Reader) -> tuple[Answer, Answer]:
+            with reader.at_once() as still:
+                return question(still)
 
         nothing: tuple[Answer, Answer] | None = None
-        answer, around = desk.ask(question, nothing) or question(None)
+        answer, around = desk.ask(of_one_state, nothing) or question(None)
         return answer, around, now
 
     def html(self, page: Page, request: Request, name: str = "") -> Response:

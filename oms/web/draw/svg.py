@@ -33,11 +33,11 @@ NOTHING = Svg("")
 
 def tag(name: str, *children: Child, **attributes: Attribute) -> Svg:
     """One element. ``class_`` is class, ``stroke_width`` is stroke-width; an attribute that is None is left out."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_written(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
+    written = ""
+    for key, value in attributes.items():
+        if value is not None:
+            name_ = _NAMES.get(key) or _named(key)
+            written += f' {name_}="{value if type(value) is int else _written(value)}"'
     inside = "".join(_inner(child) for child in children)
     return Svg(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")
 
@@ -63,6 +63,15 @@ def picture(width: float, height: float, parts: Iterable[Child], *, kind: str, t
         role="img",
         aria_label=label,
     )
+
+
+_NAMES: dict[str, str] = {}
+
+
+def _named(key: str) -> str:
+    """An attribute as SVG spells it, remembered."""
+    _NAMES[key] = key.rstrip("_").replace("_", "-")
+    return _NAMES[key]
 
 
 def _inner(child: Child) -> str:

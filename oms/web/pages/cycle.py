@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from oms.errors import UnknownName
 from oms.journal.answers import Answer
 from oms.journal.stages import linked_facts
 from oms.web.draw.svg import Svg
-from oms.web.draw.timeline import NARROW, WIDE, Band, Bar, Gap, Sizes, timeline
+from oms.web.draw.timeline import NARROW, WIDE, Band, Bar, Gap, timeline
 from oms.web.look import Look
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
 from oms.web.pages.story import story
-from oms.web.pages.told import note_of, subject, told
+from oms.web.pages.told import found_again, note_of, subject, told
 
 
 def answer(asked: Asked) -> Answer:
@@ -37,14 +37,12 @@ def rows(found: Answer) -> Iterator[Mapping[str, object]]:
 
 def view(found: Answer, look: Look) -> View:
     """The timeline and the machine, and each fact in words."""
-    words = look.words
     shown = [event for event in found["events"] if event["seq"] <= found["at_seq"]]
     return {
         "machine": machine(found, look),
-        "timelines": [_timeline(found, look, sizes) for sizes in (WIDE, NARROW)],
-        "events": [{**e, "subject": subject(e), "detail": told(e, look)} for e in shown],
-        "cuts": [row for row in found["revalidation"] if row["quantity"] < row["planned"]],
-        "title": words("Cycle {id}", id=found["cycle"]["cycle_id"]),
+        "timelines": _timelines(found, shown, look),
+        "events": [(event, subject(event), told(event, look)) for event in shown],
+        "title": look.words("Cycle {id}", id=found["cycle"]["cycle_id"]),
         "position": next((n for n, e in enumerate(found["events"], 1) if e["seq"] == found["at_seq"]), 1),
         "seqs": [event["seq"] for event in found["events"]],
         "earlier": max((e["seq"] for e in found["events"] if e["seq"] < found["at_seq"]), default=None),
@@ -52,7 +50,8 @@ def view(found: Answer, look: Look) -> View:
     }
 
 
-def _timeline(found: Answer, look: Look, sizes: Sizes) -> Svg:
+def _timelines(found: Answer, shown: Sequence[Answer], look: Look) -> list[Svg]:
+    """The drawing in both forms."""
     words = look.words
     start = datetime.fromisoformat(found["cycle"]["opened_at"])
 
@@ -60,19 +59,17 @@ def _timeline(found: Answer, look: Look, sizes: Sizes) -> Svg:
         return None if at is None else max((datetime.fromisoformat(at) - start).total_seconds(), 0.0)
 
     end = second(found["cycle"]["closed_at"]) or second(found["at"]) or 0.0
-    bands = []
-    for phase in found["phases"]:
-        if phase["phase"] == "DONE":
-            continue
-        took = float(phase["seconds"])
-        band = Band(
+    bands = [
+        Band(
             phase=phase["phase"],
-            label=f"{phase['phase']} {look.span(took)}",
+            label=f"{phase['phase']} {look.span(float(phase['seconds']))}",
             start=second(phase["from"]) or 0.0,
             end=(second(phase["to"]) or 0.0) if phase["to"] else end,
             is_open=phase["to"] is None,
         )
-        bands.append(band)
+        for phase in found["phases"]
+        if phase["phase"] != "DONE"
+    ]
     gaps = [
         Gap(
             start=second(gap["from"]) or 0.0,
@@ -81,20 +78,24 @@ def _timeline(found: Answer, look: Look, sizes: Sizes) -> Svg:
         )
         for gap in found["gaps"]
     ]
-    bars = [_bar(order, found, look, second) for order in found["orders"]]
-    return timeline(
-        bands,
-        gaps,
-        bars,
-        sizes=sizes,
-        title=words("Timeline of cycle {id}", id=found["cycle"]["cycle_id"]),
-        told=". ".join([*(band.label for band in bands), *(gap.label for gap in gaps)]),
-        not_to_scale=words("short phases are stretched"),
-    )
+    lost = found_again(shown)
+    bars = [_bar(order, found, order["cl_ord_id"] in lost, look, second) for order in found["orders"]]
+    return [
+        timeline(
+            bands,
+            gaps,
+            bars,
+            sizes=sizes,
+            title=words("Timeline of cycle {id}", id=found["cycle"]["cycle_id"]),
+            told=". ".join([*(band.label for band in bands), *(gap.label for gap in gaps)]),
+            not_to_scale=words("short phases are stretched"),
+        )
+        for sizes in (WIDE, NARROW)
+    ]
 
 
-def _bar(order: Answer, found: Answer, look: Look, second: Callable[[str | None], float | None]) -> Bar:
-    note, tone = note_of(order, found, look)
+def _bar(order: Answer, found: Answer, was_lost: bool, look: Look, second: Callable[[str | None], float | None]) -> Bar:
+    note, tone = note_of(order, found, look, was_lost=was_lost)
     label = f"{order['side']} {order['symbol']} {look.number(order['order_qty'])}"
     return Bar(
         label=label,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from oms.config import LoadedConfig
 from oms.journal import views
 from oms.journal.answers import Answer
+from oms.journal.reader import Reader
 from oms.web.pages.page import Asked
 
 _UNKNOWN = (
@@ -15,15 +18,15 @@ _UNKNOWN = (
 _PLAYED = ("replay", "simulated")
 
 
-def status_of(asked: Asked) -> dict[str, Any]:
+def status_of(loaded: LoadedConfig, reader: Reader | None, now: datetime, *, dry_run: bool) -> dict[str, Any]:
     """The status, with nulls where nothing has run yet."""
-    config = asked.loaded.config
-    if asked.reader is not None:
-        return views.status(asked.reader, asked.now, config.execution.fee_allowance)
+    config = loaded.config
+    if reader is not None:
+        return views.status(reader, now, config.execution.fee_allowance)
     return {
         "schema": "oms.status/1",
         "account": config.account,
-        "mode": "dry_run" if asked.dry_run else config.mode,
+        "mode": "dry_run" if dry_run else config.mode,
         **dict.fromkeys(_UNKNOWN),
         "running": False,
         "waiting_for": "`run`: nothing has run yet",
@@ -33,9 +36,9 @@ def status_of(asked: Asked) -> dict[str, Any]:
     }
 
 
-def frame(asked: Asked, status: Answer) -> Answer:
-    """What the frame of a page shows; ``status`` is that of the same moment."""
-    config = asked.loaded.config
+def frame(asked: Asked) -> Answer:
+    """What the frame of a page shows."""
+    config, status = asked.loaded.config, asked.status
     unresolved = []
     if asked.reader is not None and status["unresolved"]:
         unresolved = views.order_list(asked.reader, unresolved=True)["orders"]

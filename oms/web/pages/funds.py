@@ -14,7 +14,6 @@ from oms.web.draw import chart as charts
 from oms.web.draw.svg import Svg
 from oms.web.look import Look
 from oms.web.pages.flow import flow
-from oms.web.pages.frame import status_of
 from oms.web.pages.page import Asked, Page, View
 from oms.web.pages.story import story
 
@@ -31,7 +30,7 @@ def answer(asked: Asked) -> Answer:
     found: Answer = {"schema": "oms.funds-page/1", "funds": None, "cycle": None, "before": [], "choices": []}
     if asked.reader is None:
         return found
-    status = status_of(asked)
+    status = asked.status
     found["funds"] = status["funds"]
     opened = newest(asked.reader, [CycleOpened.kind], CYCLES)
     for fact in reversed(opened):

@@ -16,7 +16,6 @@ from oms.model.event import AttentionRaised
 from oms.places import places
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look
-from oms.web.pages.frame import status_of
 from oms.web.pages.page import Asked, Page, View
 
 ORDERS = 200
@@ -26,7 +25,7 @@ ATTENTION = 12
 
 def answer(asked: Asked) -> Answer:
     """What works and what does not, each with the figures behind it."""
-    status = status_of(asked)
+    status = asked.status
     orders: list[Answer] = []
     attention: list[Answer] = []
     if asked.reader is not None:
@@ -88,12 +87,12 @@ def _recent(orders: list[Answer], now: datetime) -> int:
 
 
 def _database(asked: Asked) -> dict[str, Any]:
-    where = places(asked.loaded, dry_run=asked.dry_run)
+    file = places(asked.loaded, dry_run=asked.dry_run).file
     return {
-        "kind": "SQLite",
-        "file": where.journal.name,
-        "bytes": _size(where.journal),
-        "log_bytes": _size(where.journal.with_name(f"{where.journal.name}-wal")),
+        "kind": "PostgreSQL" if file is None else "SQLite",
+        "file": None if file is None else file.name,
+        "bytes": None if file is None else _size(file),
+        "log_bytes": None if file is None else _size(file.with_name(f"{file.name}-wal")),
         "schema": tables.SCHEMA_REVISION,
     }
 

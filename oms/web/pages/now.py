@@ -11,7 +11,6 @@ from oms.journal import views
 from oms.journal.answers import Answer, instant, money
 from oms.journal.stages import linked_facts, moved
 from oms.web.look import Look, exact
-from oms.web.pages.frame import status_of
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
 from oms.web.pages.story import story
@@ -23,7 +22,7 @@ LOOKED_AT = 20
 
 def answer(asked: Asked) -> Answer:
     """The status with its cycle, and figures of the newest cycles."""
-    status = status_of(asked)
+    status = asked.status
     cycle = None
     recent: list[Answer] = []
     held: list[Answer] = []

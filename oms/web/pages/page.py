@@ -21,13 +21,15 @@ class Asked:
 
     loaded: LoadedConfig
     reader: Reader | None
-    """None where nothing has run yet."""
+    """Sees one state of the journal, whatever it is asked; None where nothing has run yet."""
     now: datetime
     query: Mapping[str, str]
     """What stood behind the question mark of the address."""
     name: str = ""
     """The thing that the address names, such as a cycle."""
     dry_run: bool = False
+    status: Answer
+    """That of the same moment: the frame of the page and the page itself tell of it."""
 
     def number(self, key: str, default: int, most: int) -> int:
         """A whole number of the query, from 1 to ``most``; the default where it is none."""

@@ -9,7 +9,6 @@ from oms.journal import views
 from oms.journal.answers import Answer, money
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look, exact
-from oms.web.pages.frame import status_of
 from oms.web.pages.page import Asked, Page, View
 
 
@@ -17,7 +16,7 @@ def answer(asked: Asked) -> Answer:
     """Every holding with its price, its share of the largest position allowed, and its profit."""
     config = asked.loaded.config
     held = {"positions": [], "as_of": None} if asked.reader is None else views.positions(asked.reader)
-    status = status_of(asked)
+    status = asked.status
     positions = held["positions"]
     unrealised = [exact(each["unrealized_pnl"]) for each in positions]
     values = [exact(each["market_value"]) for each in positions]

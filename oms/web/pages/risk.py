@@ -12,7 +12,6 @@ from oms.journal.stages import newest
 from oms.model.event import Halted, Released
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look, exact
-from oms.web.pages.frame import status_of
 from oms.web.pages.page import Asked, Page, View
 
 HISTORY = 20
@@ -21,7 +20,7 @@ HISTORY = 20
 
 def answer(asked: Asked) -> Answer:
     """Limits with their use, symbols that are barred, and what operators stopped and let go."""
-    status = status_of(asked)
+    status = asked.status
     listed: list[Answer] = []
     brakes: list[Answer] = []
     positions: list[Answer] = []

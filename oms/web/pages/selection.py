@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from oms.journal.answers import Answer, day, instant, money, number
 from oms.journal.stages import newest
+from oms.model.detail import Score
 from oms.model.event import Selected
+from oms.model.score import NAMES, WEIGHTS
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look
 from oms.web.pages.page import Asked, Page, View
@@ -56,16 +58,19 @@ def answer(asked: Asked) -> Answer:
     return found
 
 
-def _factors(score: object) -> dict[str, str]:
-    """The factors behind a score, where the fact carries them."""
-    factors = getattr(score, "factors", None) or {}
-    pairs = factors.items() if isinstance(factors, Mapping) else factors
-    return {str(name): str(value) for name, value in pairs}
+def _factors(score: Score) -> dict[str, str]:
+    """The factors behind a score; none where the fact carries none."""
+    return {name: f"{value:.4f}" for name, value in zip(NAMES, score.factors, strict=False)}
+
+
+def _names(found: Answer) -> list[str]:
+    """The factors that the screen knows, in their order."""
+    return [name for name in NAMES if any(name in score["factors"] for score in found["scores"])]
 
 
 def rows(found: Answer) -> Iterator[Mapping[str, object]]:
     """One line a symbol."""
-    names = sorted({name for score in found["scores"] for name in score["factors"]})
+    names = _names(found)
     for score in found["scores"]:
         plain = {name: value for name, value in score.items() if name != "factors"}
         yield {**plain, **{name: score["factors"].get(name) for name in names}}
@@ -87,7 +92,7 @@ def view(found: Answer, look: Look) -> View:
             bars[row["symbol"]] = share_bar(score / 100, told=look.words("score {n} of 100", n=row["score"]), kind=kind)
     return {
         "bars": bars,
-        "factor_names": sorted({name for row in found["scores"] for name in row["factors"]}),
+        "factor_names": [(name, WEIGHTS.get(name)) for name in _names(found)],
         "title": look.words("Selection"),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from oms.journal.answers import Answer
@@ -29,14 +29,13 @@ def subject(event: Answer) -> str:
     return phases.get(event["kind"]) or event["symbol"] or ""
 
 
-def note_of(order: Answer, found: Answer, look: Look) -> tuple[str, str]:
+def note_of(order: Answer, found: Answer, look: Look, *, was_lost: bool) -> tuple[str, str]:
     """The few words beside an order's bar, and whether it is a matter for a person."""
     words = look.words
     status = order["ord_status"]
     said: list[str] = []
     tone = ""
     cut = next((row for row in found["revalidation"] if row["cl_ord_id"] == order["cl_ord_id"]), None)
-    kinds = {event["kind"] for event in found["events"] if event["cl_ord_id"] == order["cl_ord_id"]}
     if order["quarantined"]:
         said.append(words("in quarantine: a person must decide"))
         tone = "alarm"
@@ -59,17 +58,21 @@ def note_of(order: Answer, found: Answer, look: Look) -> tuple[str, str]:
     if cut is not None and 0 < cut["quantity"] < cut["planned"]:
         rule = words.name("rule", cut["rule"])
         said.append(words("cut {a} → {b} by {rule}", a=cut["planned"], b=cut["quantity"], rule=rule))
-    if _was_adopted(order, found) and "order_in_doubt" in kinds:
+    if was_lost:
         said.append(words("answer lost, found by its number"))
     return " · ".join(said), tone
 
 
-def _was_adopted(order: Answer, found: Answer) -> bool:
-    return any(
-        event["kind"] == "order_acknowledged" and event["data"].get("adopted")
-        for event in found["events"]
-        if event["cl_ord_id"] == order["cl_ord_id"]
-    )
+def found_again(events: Iterable[Answer]) -> set[str]:
+    """Orders that were in doubt and then found at the broker by asking."""
+    doubtful: set[str] = set()
+    found: set[str] = set()
+    for event in events:
+        if event["kind"] == "order_in_doubt":
+            doubtful.add(event["cl_ord_id"])
+        elif event["kind"] == "order_acknowledged" and event["data"].get("adopted"):
+            found.add(event["cl_ord_id"])
+    return doubtful & found
 
 
 def _opened(data: Data, look: Look) -> str:
