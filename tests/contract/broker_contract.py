@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -46,6 +47,14 @@ class Stage(ABC):
     def foreign_order(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> str:
         """Let somebody else place a limit order on the account; answers the broker's ``order_id``."""
 
+    @abstractmethod
+    def foreign_cancel(self, order_id: str) -> None:
+        """Let somebody else cancel an order of the account."""
+
+    @abstractmethod
+    def close_market(self) -> None:
+        """The exchange trades no more today."""
+
     def request(
         self,
         symbol: str,
@@ -84,8 +93,11 @@ class Stage(ABC):
 
 
 class BrokerContract:
-    """The fixtures ``stage`` and ``stage_of_parts`` set the stage; on the latter every marketable order trades in two
-    parts, the second one only when time passes."""
+    """The fixtures set the stage: on ``stage_of_parts`` every marketable order trades in two parts, the second one only when
+    time passes; on ``late_stage`` lists and funds show what happened only when five seconds have passed.
+
+    Numbers such as B12 are those of the catalogue of broker faults that the tests answer to.
+    """
 
     @pytest.fixture
     def stage(self) -> Stage:
@@ -93,6 +105,10 @@ class BrokerContract:
 
     @pytest.fixture
     def stage_of_parts(self) -> Stage:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def late_stage(self) -> Stage:
         raise NotImplementedError
 
     def test_numbers_are_unique(self, stage: Stage) -> None:
@@ -286,3 +302,103 @@ class BrokerContract:
         quotes = stage.broker.quotes([stage.held, stage.unknown])
         assert list(quotes) == [stage.held]
         assert quotes[stage.held].last == PRICE
+
+    # Lists and figures that lag (B12, B18).
+
+    def test_late_list_is_no_proof_and_shows_one_order_in_the_end(self, late_stage: Stage) -> None:
+        """B12: an order that no list shows yet is None, not an error; later every way of asking shows it, once."""
+        request = late_stage.resting_buy()
+        order_id = late_stage.broker.place(request)
+        early = late_stage.broker.order(request.order_no)
+        assert early is None or early.order_id == order_id
+        assert len(late_stage.broker.orders(late_stage.now() - LONG_AGO).orders) <= 1
+        assert late_stage.shown(request).order_id == order_id
+        assert [order.order_id for order in late_stage.all_orders()] == [order_id]
+
+    def test_late_funds_are_the_old_ones_or_the_new(self, late_stage: Stage) -> None:
+        """B18: a figure that lags shows what was, in the end what is; never proceeds that nobody paid."""
+        before = late_stage.broker.funds()
+        request = late_stage.request(late_stage.held, Side.SELL, 100, PRICE / 2)
+        late_stage.broker.place(request)
+        early = late_stage.broker.funds()
+        order = late_stage.shown(request)
+        proceeds = order.notional - order.fees
+        assert before.available <= early.available <= before.available + proceeds
+        assert before.cash <= early.cash <= before.cash + proceeds
+        late = late_stage.broker.funds()
+        assert (late.cash, late.available) == (before.cash + proceeds, before.available + proceeds)
+
+    # Numbers (B14, B15).
+
+    def test_numbers_reserved_at_once_are_unique(self, stage: Stage) -> None:
+        """B15: eight sessions that reserve at the same time never get the same number."""
+        hands = ThreadHands(8)
+        handles = [hands.start(partial(stage.broker.reserve, 3)) for _ in range(8)]
+        for handle in handles:
+            while not handle.done():
+                hands.wait([handle], 10)
+        numbers = [number for handle in handles for number in handle.result()]
+        assert len(set(numbers)) == 24
+        hands.close()
+
+    def test_used_number_never_makes_a_second_order(self, stage: Stage) -> None:
+        """B14, B15: another order under a number that is taken is refused as a repeat, and the first stays as it was."""
+        if stage.broker.capabilities.refuses_repeats is None:
+            pytest.skip("this broker is not proven to refuse repeats")
+        first = stage.resting_buy(7)
+        stage.broker.place(first)
+        other = stage.request(stage.held, Side.SELL, 1, PRICE * 2, order_no=first.order_no, mark="other")
+        with pytest.raises(Refused) as refusal:
+            stage.broker.place(other)
+        assert refusal.value.repeat
+        (order,) = stage.all_orders()
+        assert (order.order_no, order.symbol, order.order_qty) == (first.order_no, stage.wanted, Decimal(7))
+
+    # Cancels (B16).
+
+    def test_second_cancel_changes_nothing(self, stage: Stage) -> None:
+        """B16: a cancel of what is cancelled is an outcome of a send or an answer, and the order stays as it is."""
+        request = stage.resting_buy()
+        order_id = stage.broker.place(request)
+        stage.broker.cancel(request.order_no, order_id)
+        once = stage.shown(request)
+        with suppress(SendError):
+            stage.broker.cancel(request.order_no, order_id)
+        assert stage.shown(request) == once
+        assert once.state is BrokerState.CANCELED
+
+    # Others on the account (B21).
+
+    def test_order_cancelled_by_somebody_else(self, stage_of_parts: Stage) -> None:
+        """B21: our order that a person cancels in the broker's app is CANCELED, and keeps what it had traded."""
+        stage = stage_of_parts
+        request = stage.request(stage.held, Side.SELL, 50, PRICE / 2)
+        order_id = stage.broker.place(request)
+        stage.foreign_cancel(order_id)
+        order = stage.shown(request)
+        assert order.state is BrokerState.CANCELED
+        assert 0 < order.cum_qty < 50
+
+    def test_trade_of_somebody_else_in_our_symbol(self, stage: Stage) -> None:
+        """B21: a foreign sale is in positions and cash, in the list without our number, and none of our order's."""
+        ours = stage.request(stage.held, Side.SELL, 30, PRICE * 2)
+        stage.broker.place(ours)
+        foreign = stage.foreign_order(stage.held, Side.SELL, Decimal(10), PRICE / 2)
+        order = stage.shown(ours)
+        assert (order.state, order.cum_qty) == (BrokerState.NEW, Decimal(0))
+        (position,) = stage.broker.positions()
+        assert (position.qty, position.sellable) == (Decimal(90), Decimal(60))
+        listed = {each.order_id: each.order_no for each in stage.all_orders()}
+        assert listed[foreign] is None
+        assert len(listed) == 2
+
+    # A closed market (B07, B23).
+
+    def test_closed_market_is_a_definite_no(self, stage: Stage) -> None:
+        """B07: what a closed market does not take is Refused with a reason, and is no order."""
+        stage.close_market()
+        with pytest.raises(Refused) as refusal:
+            stage.broker.place(stage.request(stage.held, Side.SELL, 10, PRICE / 2))
+        assert not refusal.value.repeat
+        assert str(refusal.value)
+        assert stage.all_orders() == ()

@@ -61,6 +61,12 @@ class PaperStage(Stage):
     def foreign_order(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> str:
         return self.somebody.external_order(symbol, side, qty, price)
 
+    def foreign_cancel(self, order_id: str) -> None:
+        self.somebody.cancel("", order_id)
+
+    def close_market(self) -> None:
+        self.market.set_time(22)
+
     def close(self) -> None:
         self.broker.close()
         self.somebody.close()
@@ -99,6 +105,10 @@ class TestPaperBrokerKeepsTheContract(BrokerContract):
     def stage_of_parts(self, set_stage: SetStage) -> Stage:
         return set_stage(partial_fills=Decimal(1))
 
+    @pytest.fixture
+    def late_stage(self, set_stage: SetStage) -> Stage:
+        return set_stage(list_lag=5 * SECOND, funds_lag=5 * SECOND)
+
 
 class TestLateAndCostlyPaperBrokerKeepsTheContract(BrokerContract):
     """With every lag and a fee."""
@@ -118,6 +128,10 @@ class TestLateAndCostlyPaperBrokerKeepsTheContract(BrokerContract):
     @pytest.fixture
     def stage_of_parts(self, set_stage: SetStage) -> Stage:
         return set_stage(**self.terms, partial_fills=Decimal(1), fill_delay=2 * SECOND)
+
+    @pytest.fixture
+    def late_stage(self, set_stage: SetStage) -> Stage:
+        return set_stage(**{**self.terms, "list_lag": 5 * SECOND})
 
 
 class TestMoney:

@@ -14,6 +14,7 @@ from tests.gateways.tiger_stage import TigerStage
 from tests.tigerd.book import PRIME_ACCOUNT
 
 SetStage = Callable[..., TigerStage]
+LATE = timedelta(seconds=5)
 
 
 @pytest.fixture
@@ -42,6 +43,10 @@ class TestTigerPaperAccountKeepsTheContract(BrokerContract):
     def stage_of_parts(self, set_stage: SetStage) -> Stage:
         return set_stage(parts=True)
 
+    @pytest.fixture
+    def late_stage(self, set_stage: SetStage) -> Stage:
+        return set_stage(hidden_for=LATE, funds_lag=LATE)
+
 
 class TestTigerPrimeAccountKeepsTheContract(BrokerContract):
     """With executions, a fee, small pages, late lists and slow settlement."""
@@ -53,6 +58,10 @@ class TestTigerPrimeAccountKeepsTheContract(BrokerContract):
     @pytest.fixture
     def stage_of_parts(self, set_stage: SetStage) -> Stage:
         return set_stage(account=PRIME_ACCOUNT, parts=True, **self.terms)
+
+    @pytest.fixture
+    def late_stage(self, set_stage: SetStage) -> Stage:
+        return set_stage(account=PRIME_ACCOUNT, **{**self.terms, "hidden_for": LATE, "funds_lag": LATE})
 
     terms: dict[str, object] = {  # noqa: RUF012 - never changed
         "fee_per_share": Decimal("0.0051"),

@@ -39,5 +39,11 @@ class TigerStage(Stage):
     def foreign_order(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> str:
         return str(self.desk.book.outsider(symbol, side.value, qty, price))
 
+    def foreign_cancel(self, order_id: str) -> None:
+        self.desk.book.answer("cancel_order", {"id": int(order_id)})
+
+    def close_market(self) -> None:
+        self.desk.book.terms.is_open = False
+
     def close(self) -> None:
         self.desk.close()

@@ -88,6 +88,8 @@ class Terms:
     fills_win: bool = False
     """A cancel of a partly filled order is acknowledged, and its rest trades all the same."""
     echoes_mark: bool = True
+    shown_as: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda item: item
+    """What the lists make of an order; None: they do not show it."""
     asks_by_number: bool = True
     forgets_after: timedelta | None = None
     """A repeated number is refused for so long only; None: for ever."""
@@ -381,6 +383,20 @@ class Book:
             self.announce("OrderStatus")
         return {"id": order.id}
 
+    def end(self, order: Kept, status: str, remark: str) -> None:
+        """The broker ends an order by itself, whatever of it has traded."""
+        with self._lock:
+            order.status, order.remark, order.updated_at, order.rest_at = status, remark, self._clock.now(), None
+            kind = LogKind.CANCELED if order.executions else LogKind.REJECTED
+            self._note(kind, order, qty=order.qty - order.filled, text=remark)
+
+    def fill_late(self, order: Kept, qty: Decimal) -> None:
+        """Shares of an order trade although it was ended; its status stays."""
+        with self._lock:
+            status = order.status
+            self._fill(order, qty)
+            order.status = status
+
     # Lists.
 
     def _do_orders(self, biz: dict[str, Any]) -> Any:
@@ -408,7 +424,8 @@ class Book:
         start = int((biz.get("page_token") or "0").removeprefix("page-"))
         size = min(biz.get("limit", 100), self.terms.page)
         more = start + size < len(found)
-        items = [self._shown(order) for order in found[start : start + size]]
+        shown = [self.terms.shown_as(self._shown(order)) for order in found[start : start + size]]
+        items = [item for item in shown if item is not None]
         return {"items": items, "nextPageToken": f"page-{start + size}" if more else ""}
 
     def _shown(self, order: Kept) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Way(Enum):
     NO_ID = "code 0 without an id"
     ZERO_ID = "code 0 with the id 0"
     TEXT_ID = "code 0 with a text for an id"
+    NEGATIVE_ID = "code 0 with an id below zero"
+    NAN_ID = "code 0 with NaN for an id"
+    TWO_IDS = "code 0 with data twice, the second one empty"
+    HUGE = "ten megabytes that are no JSON"
     GARBAGE = "bytes that are no HTTP"
     BAD_SIGN = "a signature of somebody else"
     SERVER_ERROR = "code 1"
@@ -73,6 +77,10 @@ WIRE_FAULTS = {
     "code 0 without an id": Fault(Way.NO_ID),
     "code 0 with the id 0": Fault(Way.ZERO_ID),
     "code 0 with a text for an id": Fault(Way.TEXT_ID),
+    "code 0 with a negative id": Fault(Way.NEGATIVE_ID),
+    "code 0 with NaN for an id": Fault(Way.NAN_ID),
+    "data twice, the last without an id": Fault(Way.TWO_IDS),
+    "ten megabytes": Fault(Way.HUGE),
     "garbage instead of HTTP": Fault(Way.GARBAGE),
     "bad signature": Fault(Way.BAD_SIGN),
     "code 1 after acceptance": Fault(Way.SERVER_ERROR),

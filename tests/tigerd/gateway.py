@@ -238,6 +238,8 @@ LATE = Fault(Way.FIN, accepts=False, status=-1)
 
 
 def _bodies(way: Way, good: bytes, forged: bytes) -> bytes:
+    if way is Way.HUGE:
+        return b"<html>" + b"x" * 10_000_000
     return {
         Way.MALFORMED: b'{"code": 0, "data": {"id": 12',
         Way.HTML: b"<html><body>Log in to the hotel's network</body></html>",
@@ -247,6 +249,9 @@ def _bodies(way: Way, good: bytes, forged: bytes) -> bytes:
         Way.NO_ID: b'{"code": 0, "message": "success", "data": {}}',
         Way.ZERO_ID: b'{"code": 0, "message": "success", "data": {"id": 0}}',
         Way.TEXT_ID: b'{"code": 0, "message": "success", "data": {"id": "soon"}}',
+        Way.NEGATIVE_ID: b'{"code": 0, "message": "success", "data": {"id": -5}}',
+        Way.NAN_ID: b'{"code": 0, "message": "success", "data": {"id": NaN}}',
+        Way.TWO_IDS: b'{"code": 0, "data": {"id": 5}, "data": {}}',
         Way.BAD_SIGN: forged,
         Way.SERVER_ERROR: b'{"code": 1, "message": "server error"}',
         Way.SERVER_TIMEOUT: b'{"code": 2, "message": "read time out"}',

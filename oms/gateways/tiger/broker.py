@@ -37,6 +37,8 @@ AHEAD = timedelta(minutes=10)
 """How far the end of a list lies ahead of our clock: the server's may be ahead as well, and the end is exclusive."""
 LOOKUP_SPAN = timedelta(days=2)
 """How far back an order is searched by its number alone."""
+LOOKUP_AHEAD = timedelta(days=1)
+"""How far ahead: a broker's clock may be wrong by hours, and numbers do not depend on it."""
 LOOKUP_AGE_S = 0.5
 """A search by number is good for the next one if it began so many seconds ago: a sweep over many costs one reading."""
 MOST_NUMBERS = 1000
@@ -173,7 +175,7 @@ class TigerBroker(Broker):
         """The list of open orders, then that of all, whose word counts where both have one."""
         now = self._clock.now()
         for method in ("active_orders", "orders"):
-            yield from self._reports(self.items(method, now - LOOKUP_SPAN, now))
+            yield from self._reports(self.items(method, now - LOOKUP_SPAN, now + LOOKUP_AHEAD))
 
     def items(self, method: str, since: datetime, now: datetime | None = None) -> list[Item]:
         """All pages of one of Tiger's lists of orders, as they came, US stocks only, oldest first.
