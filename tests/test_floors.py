@@ -17,7 +17,6 @@ STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", 
 BELOW_ROOF = STAIR | {
     *(
         "app",
-        "arming",
         "choice_wiring",
         "licence",
         "lookout",
@@ -67,7 +66,8 @@ MAY_IMPORT = {
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
     "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit", "questions"},
     "cli": BELOW_ROOF - {"engine"}
-    | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"},
+    | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"}
+    | {"arming"},  # real money is armed at the terminal, and from nowhere else
 }
 
 
@@ -101,6 +101,12 @@ def imports(module: str, nodes: Iterator[ast.AST]) -> set[str]:
                 f"{source}.{alias.name}" if f"{source}.{alias.name}" in MODULES else source for alias in node.names
             }
     return {name for name in named if name in MODULES} - {module}
+
+
+def test_real_money_is_armed_from_the_terminal_only() -> None:
+    """One module imports what arms, and it asks a person; neither the web nor a worker of a fleet can."""
+    armers = {module for module in MODULES if "oms.arming" in imports(module, ast.walk(tree(module)))}
+    assert armers == {"oms.cli.live"}
 
 
 def at_module_level(node: ast.AST) -> Iterator[ast.AST]:

@@ -279,7 +279,7 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "v_operators",
-        "What operators said: brakes, releases, the blacklist, frozen symbols, verdicts about orders.",
+        "What operators said: brakes, releases, arming, the blacklist, frozen symbols, verdicts about orders.",
         (
             *_MINE,
             *_SUBJECT,
@@ -288,6 +288,8 @@ VIEWS: tuple[View, ...] = (
         ),
         "events WHERE "
         + _kinds("halted", "released", "blacklisted", "unblacklisted", "symbol_unfrozen", "order_voided")
+        + " OR "
+        + _kinds("live_armed", "live_disarmed")
         + " OR events.kind = 'command_answered'",
     ),
     View(

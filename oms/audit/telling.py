@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from oms.journal.answers import instant
+from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.detail import SettledBy
 from oms.model.event import (
     AttentionRaised,
@@ -100,6 +101,12 @@ def tell(event: Event) -> str:
             return f"cycle aborted: {event.reason}"
         case AttentionRaised():
             return f"attention: {event.text}"
+        case LiveArmed():
+            return f"{event.author} armed account {event.shown} for real money until {event.until:%Y-%m-%d %H:%M} UTC"
+        case LiveDisarmed():
+            return f"{event.author} disarmed real money" + (f": {event.reason}" if event.reason else "")
+        case AccountBound():
+            return f"this journal is about {event.broker} account {event.shown} ({event.account_kind})"
     return _of_order(event)
 
 

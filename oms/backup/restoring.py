@@ -28,9 +28,11 @@ from oms.journal.lease import LeaseRow
 from oms.journal.machine import this_process
 from oms.journal.restored import write_mark
 from oms.journal.store import open_journal
+from oms.model.arming import LiveDisarmed
 from oms.model.detail import HaltScope
 from oms.model.event import CommandAnswered, Event, Halted
 from oms.model.restoration import Restoration
+from oms.model.state import AccountState
 from oms.places import places
 
 UNKNOWN_FENCE = 1_000_000
@@ -251,7 +253,7 @@ def _say_so(plan: Plan, staged: Path, mark: Restoration) -> None:
         answered = CommandAnswered(
             command=COMMAND, accepted=True, answer=told, author=AUTHOR, inbox_id=_highest(plan.where.inbox)
         )
-        journal.append_barrier([*_kept_halt(plan, journal.state.halt), answered])
+        journal.append_barrier([*_kept_halt(plan, journal.state.halt), *_disarmed(journal.state, mark), answered])
 
 
 def _kept_halt(plan: Plan, restored: Halted | None) -> list[Event]:
@@ -261,6 +263,13 @@ def _kept_halt(plan: Plan, restored: Halted | None) -> list[Event]:
         return []
     is_stricter = restored is None or (halt.scope is HaltScope.ALL and restored.scope is not HaltScope.ALL)
     return [replace(halt, inbox_id=None)] if is_stricter else []
+
+
+def _disarmed(restored: AccountState, mark: Restoration) -> list[Event]:
+    """A word for real money that the restored journal still holds may have been taken back since: it counts no more."""
+    if restored.armed is None:
+        return []
+    return [LiveDisarmed(reason=f"the journal was restored from {mark.backup_id}; arm anew", author=AUTHOR)]
 
 
 def _highest(mailbox: Path) -> int | None:

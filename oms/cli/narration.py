@@ -8,6 +8,7 @@ from datetime import datetime
 
 from oms.cli.layout import count, money, number, span
 from oms.cli.sentences import Line, because, cuts, filled, said
+from oms.model.arming import LiveDisarmed
 from oms.model.cycle import Cycle
 from oms.model.detail import SettledBy
 from oms.model.event import (
@@ -207,6 +208,8 @@ class Narrator:
             case Halted():
                 reason = f": {event.reason}" if event.reason else ""
                 yield Line(phase="halted", text=f"{event.scope.value} by {event.author}{reason}", is_warning=True)
+            case LiveDisarmed():
+                yield Line(phase="disarmed", text=f"by {event.author}{because(event.reason)}", is_warning=True)
             case Released():
                 yield Line(phase="released", text=f"by {event.author}{because(event.reason)}")
             case Blacklisted():

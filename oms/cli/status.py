@@ -52,6 +52,13 @@ def lines(answer: Answer) -> Iterator[str]:
         yield f"{_mode(answer)} {answer['account']} · {NOTHING_YET}"
         return
     yield f"{_mode(answer)} {answer['account']} · {_process(answer)}"
+    if answer.get("live") is not None:
+        word = answer["live"]
+        yield (
+            f"armed until {moment(word['until'])} by {word['author']}"
+            if word["armed"]
+            else f"NOT ARMED: {word['why_not']}"
+        )
     if answer["halted"] is not None:
         halt = answer["halted"]
         stopped = "no order is sent" if halt["scope"] == "all" else "no buy is sent"

@@ -30,7 +30,12 @@ def status(desk: Desk) -> dict[str, Any]:
         "tasks": [],
         "journal": {"seq": 0, "head": None},
     }
-    return desk.ask(lambda reader: views.status(reader, fee_allowance=config.execution.fee_allowance), nothing)
+    answer = desk.ask(lambda reader: views.status(reader, fee_allowance=config.execution.fee_allowance), nothing)
+    if config.mode == "live" and not desk.dry_run:
+        from oms.questions import licence
+
+        answer["live"] = {name: licence.show(desk)[name] for name in ("armed", "until", "author", "why_not")}
+    return answer
 
 
 def status_at(desk: Desk, at: datetime) -> dict[str, Any]:

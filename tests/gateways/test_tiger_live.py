@@ -269,6 +269,33 @@ def test_mailbox_cannot_arm(stage: Stage) -> None:
     assert state.inbox_id == 3
 
 
+def test_restore_does_not_arm(stage: Stage) -> None:
+    """A restored journal may be older than the disarming: whatever it says, real money is not armed after a restore."""
+    loaded = armed(stage.configure())
+    assert stage.call("backup", "--with-journal")[0] == 0
+    assert stage.call("live", "disarm", "--reason", "holidays")[0] == 0
+    code, said = stage.call("restore", "latest", "--yes")
+    assert code == 0, said
+    state = state_of(loaded)
+    assert state.armed is None
+    assert state.disarmed is not None
+    assert "restored from" in state.disarmed.reason
+    with pytest.raises(RefusedError, match="disarmed by restore"):
+        trade(loaded)
+
+
+def test_status_says_whether_it_is_armed(stage: Stage) -> None:
+    """`status` of a live account shows until when it is armed, or why it is not; the journal's readers tell the story."""
+    armed(stage.configure())
+    assert "\narmed until " in stage.call("status")[1]
+    assert json.loads(stage.call("status", "--json")[1])["live"]["armed"] is True
+    stage.configure("live", "execution: {collar: 1%}")
+    said = stage.call("status")[1]
+    assert "NOT ARMED: limits were loosened since ada@desk armed live trading" in said
+    operators = stage.call("sql", "SELECT kind, author FROM v_operators", "--json")[1]
+    assert '"live_armed"' in operators
+
+
 # ---- others in the same account --------------------------------------------------------------------------------------
 
 
