@@ -102,6 +102,7 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
     assert before is not None, "a cycle is opened only in an account that was opened"
     try:
         ledger = before.opened(session.day, checked(funds, before.currency), driver.state.cash)
+        ledger = ledger.counting(driver.state.held_of_tagged(driver.seen.positions or {}))
         may_be_spent = spendable(funds, driver.rules.funds, ledger.in_transit(session.day))
     except NotFinite as error:
         raise TryAgainError(f"no cycle was opened: {error}") from error

@@ -8,7 +8,7 @@ ledger knows which shares those are. Shares leave first in, first out, as broker
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -45,6 +45,8 @@ class Tagged:
 
     symbol: str
     lots: tuple[Lot, ...]
+    held: Decimal = ZERO
+    """Shares of the symbol, these included, when the day was opened: what journal and broker both knew of."""
 
     @property
     def qty(self) -> int:
@@ -121,6 +123,11 @@ class Ledger:
                 return HeldBack(symbol=symbol, free=free, qty=behind, until=lot.frees, rule=rule)
             free += lot.qty
         return None
+
+    def counting(self, held: Mapping[str, Decimal]) -> Ledger:
+        """The same with the shares held of each tagged symbol, so that what it keeps back can be reckoned again."""
+        counted = (replace(each, held=held.get(each.symbol, ZERO)) for each in self.tagged)
+        return replace(self, tagged=tuple(counted))
 
     # How it changes
 
@@ -200,8 +207,9 @@ def _with_lot(tagged: tuple[Tagged, ...], symbol: str, lot: Lot) -> tuple[Tagged
     if not lots and lot.frees is None:
         return tagged
     others = [each for each in tagged if each.symbol != symbol]
+    mine = next((each for each in tagged if each.symbol == symbol), Tagged(symbol=symbol, lots=()))
     both = (*lots[:-1], *_joined(lots[-1], lot)) if lots else (lot,)
-    return tuple(sorted([*others, Tagged(symbol=symbol, lots=both)], key=lambda each: each.symbol))
+    return tuple(sorted([*others, replace(mine, lots=both)], key=lambda each: each.symbol))
 
 
 def _joined(last: Lot, lot: Lot) -> tuple[Lot, ...]:

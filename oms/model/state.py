@@ -188,15 +188,17 @@ class AccountState:
         """
         if self.ledger is None:
             return {}
-        found: dict[str, HeldBack] = {}
-        for tagged in self.ledger.tagged:
-            held = self.holdings.get(tagged.symbol, Holding()).qty
-            position = there.get(tagged.symbol)
-            held = held if position is None else min(held, position.qty)
-            back = self.ledger.held_back(tagged.symbol, held, day)
-            if back is not None:
-                found[tagged.symbol] = back
-        return found
+        held = self.held_of_tagged(there)
+        found = (self.ledger.held_back(symbol, qty, day) for symbol, qty in held.items())
+        return {back.symbol: back for back in found if back is not None}
+
+    def held_of_tagged(self, there: Mapping[str, Position] = NO_POSITIONS) -> dict[str, Decimal]:
+        """Shares held of each symbol that unsettled money bought, by the journal and by the broker where that has fewer."""
+        held: dict[str, Decimal] = {}
+        for tagged in () if self.ledger is None else self.ledger.tagged:
+            here, position = self.holdings.get(tagged.symbol, Holding()).qty, there.get(tagged.symbol)
+            held[tagged.symbol] = here if position is None else min(here, position.qty)
+        return held
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact of the chain.
