@@ -36,6 +36,10 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield "no trading day is left in the data"
         return
     yield f"for {answer['trading_day']}, nothing is sent"
+    halt = answer["halted"]
+    if halt is not None:
+        stopped = "no order is sent" if halt["scope"] == "all" else "no buy is sent"
+        yield f"HALTED by {halt['author']}, {stopped} until `release`: {halt['reason'] or 'no reason given'}"
     rows = [*_rows("SELL", answer["sells"]), *_rows("BUY", answer["buys"])]
     if not rows:
         yield "nothing to sell and nothing to buy"

@@ -11,6 +11,7 @@ from oms.engine.orders import Seen
 from oms.engine.refusals import bar
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.detail import Intent, RevalidationInputs, Validated
+from oms.model.event import Halted
 from oms.model.liquidity import NotFinite, budget, committed_to, cost_ceiling, reserved_for, revalidate, spendable
 from oms.model.order import ZERO
 from oms.model.plan import Market, Plan, make_plan
@@ -41,6 +42,8 @@ class Forecast:
     expected: Decimal
     """Spendable once every sell has filled at its limit."""
     budget: Decimal
+    halted: Halted | None = None
+    """The brake that is on: until it is released none of this is done."""
 
 
 def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) -> Forecast:
@@ -60,6 +63,7 @@ def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) 
         buys=tuple(zip(plan.buys, answers, strict=True)),
         expected=inputs.spendable,
         budget=budget(inputs, rules),
+        halted=state.halt,
     )
 
 

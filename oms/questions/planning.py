@@ -36,6 +36,7 @@ def answer_of(found: Any) -> Answer:
             "budget": None,
             "as_of": None,
             "trading_day": None,
+            "halted": None,
         }
     return {
         "schema": "oms.plan/1",
@@ -69,6 +70,9 @@ def answer_of(found: Any) -> Answer:
         "expected": _text(found.expected),
         "as_of": found.day.opens.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "trading_day": found.day.day.isoformat(),
+        "halted": None
+        if found.halted is None
+        else {"scope": found.halted.scope.value, "reason": found.halted.reason, "author": found.halted.author},
     }
 
 

@@ -179,6 +179,19 @@ def test_the_plan_has_its_shape_and_writes_no_journal(tiny: Path, oms: Oms) -> N
     assert "for 2024-03-07, nothing is sent" in shown.out
 
 
+def test_a_halt_is_shown_by_the_plan(tiny: Path, oms: Oms) -> None:
+    """Whoever looks at the plan of a halted account is told that none of it will be done."""
+    assert oms("run", "--signals", "plan.csv").code == 0
+    assert oms("plan", "--signals", "plan.csv", "--json").json["halted"] is None
+    oms("halt", "--all", "--reason", "storm")
+    answer = oms("plan", "--signals", "plan.csv", "--json").json
+    assert (answer["halted"]["scope"], answer["halted"]["reason"]) == ("all", "storm")
+    shown = oms("plan", "--signals", "plan.csv").out
+    assert "HALTED by" in shown
+    assert "no order is sent until `release`: storm" in shown
+    assert "HALTED by" in oms("risk").out
+
+
 @pytest.mark.parametrize("command", [*SHAPES, "plan", "order show", "journal query --format csv"])
 def test_every_answer_can_be_read_by_a_person(story: Path, oms: Oms, command: str) -> None:
     """Without --json the answer is lines of text on stdout, and nothing fails."""
