@@ -61,7 +61,6 @@ def risk(reader: Reader | None, rules: Rules, *, messages_per_minute: int, now: 
         "blacklist": list(_listed(state, rules, now)),
         "frozen": [{"symbol": symbol, "reason": reason} for symbol, reason in sorted(state.frozen.items())],
         "settlement": _settlement(state, rules, held_back),
-        "as_of": instant(now),
     }
 
 

@@ -67,7 +67,7 @@ SHAPES: dict[str, tuple[str, dict[str, str]]] = {
         {"today": "realised unrealised", "total": "realised unrealised", "by_symbol": "symbol realised unrealised"},
     ),
     "risk": (
-        "schema trading_day halted limits blacklist frozen settlement as_of",
+        "schema trading_day halted limits blacklist frozen settlement",
         {"limits": "rule key unit side limit used share state about blocked meaning"},
     ),
     "report": (

@@ -28,6 +28,7 @@ TWINS = {
     "/api/v1/plan": "plan",
     "/api/v1/report": "report",
     "/api/v1/pnl": "pnl",
+    "/api/v1/risk": "risk",
     "/api/v1/cycles": "cycle list",
     "/api/v1/cycles?state=DONE&symbol=BBB": "cycle list --state DONE --symbol BBB",
     "/api/v1/cycles/latest": "cycle show",
@@ -47,7 +48,19 @@ TWINS = {
     "/api/v1/prices": "history status",
 }
 TABLES = [
-    *("positions", "selection", "blacklist", "report", "pnl", "cycles", "orders", "journal", "backups", "prices"),
+    *(
+        "positions",
+        "selection",
+        "blacklist",
+        "report",
+        "pnl",
+        "risk",
+        "cycles",
+        "orders",
+        "journal",
+        "backups",
+        "prices",
+    ),
 ]
 
 
@@ -104,7 +117,14 @@ def test_every_answer_has_the_shape_that_the_description_promises(
 def test_every_list_has_a_twin_in_csv(name: str, house: House) -> None:
     """The CSV has one line for each row of the JSON, with the same values in the columns that it names."""
     client = house.reader()
-    key = {"journal": "events", "selection": "scores", "blacklist": "symbols", "pnl": "by_symbol", "report": "by_day"}
+    key = {
+        "journal": "events",
+        "selection": "scores",
+        "blacklist": "symbols",
+        "pnl": "by_symbol",
+        "report": "by_day",
+        "risk": "limits",
+    }
     rows = client.get(f"/api/v1/{name}").json()[{"prices": "symbols", **key}.get(name, name)]
     answer = client.get(f"/api/v1/{name}.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"

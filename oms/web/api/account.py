@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from oms.questions import account, dashboard, performance, planning
+from oms.questions import account, dashboard, limits, performance, planning
 from oms.questions.asking import Desk
 from oms.web.api.answering import CSV, OneAtATime, answered, shape, sheet
 from oms.web.api.asking import Asked, Period, Then, moment
@@ -16,6 +16,7 @@ from oms.web.shapes import account as shapes
 POSITIONS = ("symbol", "qty", "avg_cost", "last_px", "market_value", "unrealized_pnl", "realized_pnl", "score")
 SCORES = ("rank", "symbol", "score", "excluded_by", "close")
 BLACKLIST = ("symbol", "author", "until", "reason")
+LIMITS = ("rule", "side", "used", "limit", "unit", "share", "state", "blocked", "about", "key", "meaning")
 DAYS = (
     *("day", "cycles", "buys_sent", "buys_filled", "buy_success_rate", "funds_used_share", "revalidated", "cut"),
     *("rejected", "liquidity_errors", "duplicates", "bought", "sold", "fees"),
@@ -41,7 +42,7 @@ def old_status(desk: Desk) -> APIRouter:
 
 
 def router(desk: Desk) -> APIRouter:
-    """``status``, ``funds``, ``positions``, ``select``, ``blacklist``, ``plan``, ``report`` and ``pnl``."""
+    """``status``, ``funds``, ``positions``, ``select``, ``blacklist``, ``plan``, ``risk``, ``report`` and ``pnl``."""
     router = APIRouter(tags=["account"])
     plans = OneAtATime()
 
@@ -82,6 +83,14 @@ def router(desk: Desk) -> APIRouter:
     def plan() -> Response:
         with plans.asking():
             return answered(planning.plan(desk.loaded))
+
+    @router.get("/risk", responses=shape(shapes.Risk), summary="Every limit with what is used of it")
+    def risk() -> Response:
+        return answered(limits.risk(desk))
+
+    @router.get("/risk.csv", responses=CSV)
+    def risk_csv() -> Response:
+        return sheet("risk", LIMITS, limits.risk(desk)["limits"])
 
     @router.get("/report", responses=shape(shapes.Report))
     def report(asked: Annotated[Period, Query()]) -> Response:

@@ -162,6 +162,35 @@ class Plan(Shape):
     budget: Number | None
     as_of: Instant | None
     trading_day: Day | None
+    halted: JsonObject | None
+
+
+class Limit(Shape):
+    """One control: its limit, and what is used of it."""
+
+    rule: str
+    key: str | None = Field(description="key of config.yaml that sets it")
+    unit: str | None
+    side: Literal["buy", "sell", "any"]
+    limit: Number | None
+    used: Number | None
+    share: Number | None
+    state: Literal["ok", "near", "reached", "on", "off"]
+    about: str | None
+    blocked: int = Field(description="orders of the trading day that it has stopped")
+    meaning: str
+
+
+class Risk(Shape):
+    """``risk``."""
+
+    schema_: Literal["oms.risk/1"] = Field(alias="schema")
+    trading_day: Day | None
+    halted: JsonObject | None
+    limits: list[Limit]
+    blacklist: list[Barred]
+    frozen: list[Frozen]
+    settlement: JsonObject | None
 
 
 class DashboardPosition(Shape):
