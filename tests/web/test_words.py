@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, nodes
 
+from oms.model.controls import CATALOGUE
 from oms.model.detail import HaltScope, Outcome, SettledBy
+from oms.model.difference import DifferenceKind
 from oms.model.kinds import KINDS
 from oms.model.order import OrdStatus
+from oms.model.score import NAMES
 from oms.web.paint import CYCLE, PAGES
 from oms.web.words import Words, language_of
 
@@ -74,6 +77,7 @@ SPOKEN = {
     **{sentence: path.name for path in TEMPLATES for sentence in spoken_in_template(path)},
     **{sentence: path.name for path in sorted(WEB.rglob("*.py")) for sentence in spoken_in_module(path)},
     **{page.title: "paint.py" for page in (*PAGES, CYCLE)},
+    **{rule.meaning: "controls.py" for rule in CATALOGUE},
 }
 
 
@@ -106,6 +110,9 @@ def test_both_languages_name_the_same_codes() -> None:
         ("outcome", [each.value for each in Outcome]),
         ("scope", [each.value for each in HaltScope]),
         ("settled", [each.value for each in SettledBy]),
+        ("rule", [rule.name for rule in CATALOGUE]),
+        ("factor", NAMES),
+        ("difference", [each.value for each in DifferenceKind]),
     ],
 )
 def test_every_code_that_the_journal_may_hold_has_a_name(domain: str, codes: list[str]) -> None:

@@ -192,6 +192,21 @@ def _closed(data: Data, look: Look) -> str:
     return look.words.name("outcome", data["outcome"])
 
 
+def _reconciled(data: Data, look: Look) -> str:
+    found = [f"{each['symbol']}: {look.words.name('difference', each['kind'])}" for each in data["differences"]]
+    return ", ".join(found) or look.words("broker and journal agree")
+
+
+def _adopted(data: Data, look: Look) -> str:
+    return look.words(
+        "{author}: {a} → {b} shares", author=data["author"], a=look.number(data["before"]), b=look.number(data["qty"])
+    )
+
+
+def _armed(data: Data, look: Look) -> str:
+    return look.words("{account} until {time}", account=data["shown"], time=data["until"])
+
+
 def _operator(data: Data, look: Look) -> str:
     reason = data.get("reason") or data.get("answer") or look.words("no reason given")
     return look.words("{author}: {reason}", author=data["author"], reason=reason)
@@ -229,4 +244,8 @@ _TELLERS: dict[str, Callable[[Data, Look], str]] = {
     "blacklisted": _operator,
     "unblacklisted": _operator,
     "command_answered": _operator,
+    "reconciled": _reconciled,
+    "position_adopted": _adopted,
+    "live_armed": _armed,
+    "live_disarmed": _operator,
 }
