@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.audit.test_verification import hash_anew
 from tests.cli.conftest import Oms, folder, oms, tiny
 
 __all__ = ["folder", "oms", "tiny"]
@@ -68,6 +69,74 @@ def test_a_decision_that_was_changed_ends_with_3(traded: Path, oms: Oms) -> None
     assert done.code == 3
     assert "comes out differently" in done.out
     assert "budget: 9" in done.out
+
+
+TAMPERINGS = {
+    "a changed row": (
+        "UPDATE events SET data = replace(data, ':', ': ') WHERE seq = 6",
+        6,
+        "row 6 is not what was written",
+    ),
+    "a deleted row": ("DELETE FROM events WHERE seq = 6", 6, "row 6 is missing"),
+    "a swapped pair": (
+        (
+            "UPDATE events SET seq = -1 WHERE seq = 6; UPDATE events SET seq = 6 WHERE seq = 7;"
+            "UPDATE events SET seq = 7 WHERE seq = -1"
+        ),
+        6,
+        "row 6 is not what was written",
+    ),
+    "a cut tail": (
+        (
+            "DELETE FROM events WHERE seq > 9; UPDATE heads SET seq = 9, barrier_seq = 9,"
+            " hash = (SELECT hash FROM events WHERE seq = 9), barrier_hash = (SELECT hash FROM events WHERE seq = 9)"
+        ),
+        None,
+        "is missing: the tail was cut off",
+    ),
+    "a changed projection": (
+        "UPDATE orders SET cum_qty = 1 WHERE side = 'SELL'",
+        None,
+        "cum_qty is 1 and should be 60",
+    ),
+}
+
+
+def test_every_tampering_ends_with_3_and_names_its_place(traded: Path, oms: Oms) -> None:
+    """What was done to the file, the command line names: the row, or the table with its row, and what to do about it."""
+    database = traded / "var" / "oms.db"
+    last = oms("journal", "verify", "--full", "--json").json["seq"]
+    whole = database.read_bytes()
+    for name, (change, row, words) in TAMPERINGS.items():
+        database.write_bytes(whole)
+        change_file(database, change)
+        _is_found(oms, name, row or (last if name == "a cut tail" else None), words)
+    database.write_bytes(whole)
+    hash_anew(database, 6, "UPDATE events SET at = at + 1 WHERE seq = 6")
+    _is_found(oms, "a tail hashed anew", last, "is not the one that was anchored")
+
+
+def _is_found(oms: Oms, name: str, row: int | None, words: str) -> None:
+    done = oms("journal", "verify", "--full", "--json")
+    assert done.code == 3, name
+    assert words in done.json["problem"], name
+    assert done.json["bad_row"] == row, name
+    said = oms("journal", "verify", "--full")
+    assert said.code == 3, name
+    assert words in said.out + said.err, name
+    assert done.json["remedy"] in said.out + said.err, name
+
+
+def change_file(path: Path, statements: str) -> None:
+    """Change the file as somebody with a database tool would, the guard taken off first and put back after."""
+    raw = sqlite3.connect(path, isolation_level=None)
+    guard = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in guard:
+        raw.execute(f"DROP TRIGGER {name}")
+    raw.executescript(statements)
+    for _, sql in guard:
+        raw.execute(sql)
+    raw.close()
 
 
 def test_an_export_goes_out_and_in(traded: Path, oms: Oms) -> None:
