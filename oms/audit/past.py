@@ -1,8 +1,8 @@
 """What was true at an earlier moment: the account's state rebuilt from the journal up to there.
 
-The fold begins at the nearest cheap place, the first cycle of that trading day. What had gone before is gathered there
-by the indices: the executions for shares and cash, the rare facts for brakes, lists and parked orders. From that place on
-the engine's own fold takes over, so its result is the state that a fold of every fact up to the moment gives.
+The fold begins at the nearest cheap place, where the last cycle opened. What had gone before is gathered there by the
+indices: the executions for shares, cash and the day's profit, the rare facts for brakes, lists and parked orders. From
+there on the engine's own fold takes over, so its result is the state that a fold of every fact up to the moment gives.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 
 from sqlalchemy import Connection, Select, func, literal_column, select
@@ -32,6 +32,7 @@ from oms.model.event import (
     CycleOpened,
     Event,
     FundsObserved,
+    OrderAcknowledged,
     OrderEvent,
     OrderPlanned,
     PositionAdopted,
@@ -144,34 +145,36 @@ def _state(connection: Connection, account: str, seq: int) -> AccountState:
 
 
 def _place(connection: Connection, account: str, seq: int) -> int:
-    """The row before the first cycle of the trading day that row ``seq`` lies in; 0 where no cycle had opened."""
+    """The row before the newest cycle that had opened at row ``seq``, where one stands before it; 0 otherwise."""
+    cycles = tables.cycles
+    newest = (
+        select(cycles.c.opened_seq)
+        .where(cycles.c.account == account, cycles.c.opened_seq > 0, cycles.c.opened_seq <= seq)
+        .order_by(cycles.c.opened_seq.desc())
+        .limit(2)
+    )
+    found = connection.execute(newest).scalars().all()
+    return found[0] - 1 if len(found) == 2 else 0
+
+
+def _begin_of_day(connection: Connection, account: str, opened_seq: int, day: date) -> int:
+    """The row before the first cycle of the run of cycles of one trading day that the cycle of a row belongs to."""
     cycles = tables.cycles
     of_account = (cycles.c.account == account, cycles.c.opened_seq > 0)
-    newest = (
-        select(cycles.c.trading_day, cycles.c.opened_seq)
-        .where(*of_account, cycles.c.opened_seq <= seq)
-        .order_by(cycles.c.opened_seq.desc())
-        .limit(1)
-    )
-    last = connection.execute(newest).first()
-    if last is None:
-        return 0
     earlier = connection.execute(
         select(cycles.c.opened_seq)
-        .where(*of_account, cycles.c.opened_seq <= seq, cycles.c.trading_day != last.trading_day)
+        .where(*of_account, cycles.c.opened_seq < opened_seq, cycles.c.trading_day != day)
         .order_by(cycles.c.opened_seq.desc())
         .limit(1)
     ).scalar()
-    if earlier is None:
-        return 0
     first: int = connection.execute(
-        select(func.min(cycles.c.opened_seq)).where(*of_account, cycles.c.opened_seq > earlier)
+        select(func.min(cycles.c.opened_seq)).where(*of_account, cycles.c.opened_seq > (earlier or 0))
     ).scalar_one()
     return first - 1
 
 
 def _start(connection: Connection, account: str, seq: int) -> AccountState:
-    """The state after row ``seq``, the last one of a trading day, gathered instead of folded."""
+    """The state after row ``seq``, the last one before a cycle opened, gathered instead of folded."""
     state = AccountState(account)
     if not seq:
         return state
@@ -192,7 +195,9 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     of_cycle = select(*STORED).where(events.c.cycle_id == last.cycle_id, events.c.seq <= seq).order_by(events.c.version)
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
     _park(connection, state, last.cycle_id, seq)
-    _book_fills(connection, state, seq)
+    began = _begin_of_day(connection, account, last.opened_seq, last.trading_day)
+    _book_fills(connection, state, seq, began)
+    state.trades_today = _trades(connection, account, began, seq)
     state.ledger = ledger_of(connection, state, last.opened_seq, seq)
     state.screens = _screens(connection, seq)
     state.seq = seq
@@ -209,6 +214,28 @@ def _screens(connection: Connection, seq: int) -> tuple[Selected, ...]:
         if len(found) == SCREENS_KEPT:
             break
     return tuple(found)
+
+
+def _trades(connection: Connection, account: str, began: int, seq: int) -> int:
+    """Orders that the broker acknowledged for the first time between two rows."""
+    events = tables.events
+    acknowledged = (events.c.account == account, events.c.kind == OrderAcknowledged.kind)
+    keys = connection.execute(
+        select(events.c.cl_ord_id, events.c.cycle_id, func.min(events.c.seq))
+        .where(*acknowledged, events.c.seq > began, events.c.seq <= seq)
+        .group_by(events.c.cl_ord_id, events.c.cycle_id)
+    ).all()
+    # Only an order of an earlier day can have been acknowledged before, and few of these are met again.
+    earlier = select(tables.cycles.c.cycle_id).where(
+        tables.cycles.c.cycle_id.in_({cycle_id for _, cycle_id, _ in keys}), tables.cycles.c.opened_seq <= began
+    )
+    old = set(connection.execute(earlier).scalars())
+    return sum(not (cycle in old and _was_acknowledged(connection, cycle, key, began)) for key, cycle, _ in keys)
+
+
+def _was_acknowledged(connection: Connection, cycle_id: str, cl_ord_id: str, seq: int) -> bool:
+    order = _order(connection, cl_ord_id, seq)
+    return order is not None and order.cycle_id == cycle_id and order.acknowledged_at is not None
 
 
 def _counted(kind: str, seq: int) -> Select[int]:
@@ -298,14 +325,15 @@ def _order(connection: Connection, cl_ord_id: str, seq: int) -> Order | None:
     return order
 
 
-def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
+def _book_fills(connection: Connection, state: AccountState, seq: int, day: int) -> None:
     """Shares and cash from every execution up to a row, in the whole millionths in which the table keeps them.
 
-    The walk begins at the last place where they were written down, or with what the account held at first.
+    The walk begins at the last place where they were written down, or with what the account held at first. What the
+    executions after row ``day`` realised is the profit of that day.
     """
-    begun = _last_books(connection, state, seq)
+    begun = _last_books(connection, state, min(seq, day))
     books = {symbol: Book.of(held) for symbol, held in state.holdings.items()}
-    cash = to_micro(state.cash)
+    cash, realised = to_micro(state.cash), 0
     adopted = adoptions(connection, begun, seq)
     _drop_adopted(state, connection, seq)
     sql = (
@@ -315,9 +343,10 @@ def _book_fills(connection: Connection, state: AccountState, seq: int) -> None:
     for at, symbol, side, qty, px, fee in stream(statements(connection), sql, (state.account, begun, seq)):
         adopt(books, adopted, at)
         cash += cash_moved(side, qty, px, fee)
-        books.setdefault(symbol, Book()).take(side, qty, px, fee)
+        profit = books.setdefault(symbol, Book()).take(side, qty, px, fee)
+        realised += profit if at > day else 0
     adopt(books, adopted, seq)
-    state.cash = from_micro(cash)
+    state.cash, state.realised_today = from_micro(cash), from_micro(realised)
     state.holdings = {symbol: book.holding() for symbol, book in books.items()}
 
 
@@ -337,15 +366,13 @@ def adopt(books: dict[str, Book], adopted: deque[tuple[int, PositionAdopted]], u
 
 
 def _drop_adopted(state: AccountState, connection: Connection, seq: int) -> None:
-    """Of the differences of the last comparison, keep those that nobody has adopted since."""
+    """Of the differences of the last comparison, keep those that nobody has adopted since; adopting was a command."""
+    adopted = adoptions(connection, 0, seq)
+    state.inbox_id = max(state.inbox_id, *(event.inbox_id or 0 for _, event in adopted), 0)
     last = next(iter(newest_before(connection, Reconciled.kind, seq, 1)), None)
     if last is None:
         return
-    since = {
-        fact.event.symbol
-        for fact in _of_kinds(connection, (PositionAdopted.kind,), seq)
-        if fact.seq > last.seq and isinstance(fact.event, PositionAdopted)
-    }
+    since = {event.symbol for at, event in adopted if at > last.seq}
     state.differences = tuple(d for d in state.differences if d.cost is None or d.symbol not in since)
 
 

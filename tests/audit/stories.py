@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 from hypothesis import strategies as st
 
 from oms.journal.loading import STORED, recorded
 from oms.journal.reader import Reader, reader_over
 from oms.journal.store import SqliteJournal, open_journal
-from oms.model.detail import HaltScope
-from oms.model.event import AttentionRaised, Halted, OrderVoided, Recorded, Released
+from oms.model.detail import HaltScope, Score
+from oms.model.difference import Difference, DifferenceKind
+from oms.model.event import (
+    AttentionRaised,
+    Event,
+    Halted,
+    OrderVoided,
+    PositionAdopted,
+    Reconciled,
+    Recorded,
+    Released,
+    Selected,
+)
 from oms.model.order import Side
 from tests.fakes.clock import FakeClock
-from tests.journal.facts import ACCOUNT, Script, account_opened, oddities, write
+from tests.journal.facts import ACCOUNT, PX, Script, account_opened, oddities, write
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ def live(journal: SqliteJournal, clock: FakeClock, chapters: list[Chapter]) -> N
             (journal.append_barrier if is_barrier else journal.append)(facts)
         clock.advance(timedelta(seconds=1))
         if chapter.odd:
-            journal.append(oddities() if number == 1 else _trouble())
+            journal.append(oddities() if number == 1 else [*_trouble(), *_differing(number)])
         if parked:
             _end(journal, script, chapter.ends)
         if chapter.late and first is not None:
@@ -68,6 +80,45 @@ def live(journal: SqliteJournal, clock: FakeClock, chapters: list[Chapter]) -> N
             journal.append([first.filled(sell, 1, 5 + number, late=True)])
         if first is None and chapter.sells:
             first = script
+
+
+def _differing(number: int) -> list[Event]:
+    """The broker differs in two symbols; one is taken over. Between, the universe was screened twice that day."""
+    day = date(2026, 3, 1) + timedelta(days=number)
+    screens: list[Event] = [
+        Selected(
+            as_of=day,
+            config_hash="c" * 64,
+            bars_hash="b" * 64,
+            scores=(Score(symbol="S0", score=Decimal(70 + again), rank=1, close=PX),),
+        )
+        for again in range(2)
+    ]
+    compared = Reconciled(
+        differences=tuple(
+            Difference(
+                kind=DifferenceKind.MISSING,
+                symbol=symbol,
+                broker=Decimal(number),
+                journal=Decimal(3),
+                text="differs",
+                proposal="adopt",
+                cost=Decimal(30),
+            )
+            for symbol in ("S0", "S1")
+        )
+    )
+    adopted = PositionAdopted(
+        symbol="S0",
+        qty=Decimal(1000 + number),
+        before=Decimal(3),
+        cost=Decimal("5000.25"),
+        difference=DifferenceKind.MISSING,
+        reason="checked",
+        author="ada",
+        inbox_id=20 + number,
+    )
+    return [compared, *screens, adopted]
 
 
 def _trouble() -> list[Halted | Released | AttentionRaised]:
