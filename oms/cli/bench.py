@@ -95,3 +95,52 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
         f"verify: {verified['chain_rows_a_second']:,} rows a second along the chain, "
         f"{verified['fold_rows_a_second']:,} folded and compared; newest 10,000 rows {verified['newest_10000_s']} s"
     )
+
+
+@bench.command()
+@options.common
+@options.as_json
+@click.option("--rounds", type=click.IntRange(1, 1000), default=7, show_default=True, help="Cycles of each kind.")
+@click.option("--orders", type=click.IntRange(1, 40), default=20, show_default=True, help="Sells, and as many buys.")
+@click.option(
+    "--call", type=click.FloatRange(0, 10), default=0.1, show_default=True, help="Seconds that each call takes."
+)
+@click.option(
+    "--settle", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds until a sell's money shows."
+)
+@click.option(
+    "--poll", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="settlement.poll, seconds."
+)
+def tiger(*, json_: bool, rounds: int, orders: int, call: float, settle: float, poll: float) -> None:
+    """Time cycles on Tiger's SDK at a slow gateway on this machine (from the source tree)."""
+    from oms.bench import tiger as room
+
+    found = room.bench(
+        rounds,
+        orders=orders,
+        delay_s=call,
+        settle_s=settle,
+        poll_s=poll,
+        say=lambda text: click.echo(text, err=True),
+    )
+    if json_:
+        options.print_json("oms.bench.tiger/1", found)
+        return
+    size = f"{orders} sells, {orders} buys, {call:g} s a call"
+    click.echo(f"{size}, money after {settle:g} s, poll {poll:g} s; {rounds} rounds")
+    for name in ("polling", "push"):
+        click.echo(f"{name} ({found[name]['calls']} calls a cycle): median, least, most")
+        rows = {**{label: found[name]["seconds"][what] for what, label in _SPANS.items()}}
+        rows["a round, in its slowest calls"] = found[name]["round_to_slowest_call"]
+        for label, spread in rows.items():
+            click.echo(f"  {label:<48}{spread['median']:>8.3f} {spread['min']:>8.3f} {spread['max']:>8.3f}")
+
+
+_SPANS = {
+    "sell_round": "all sells, first received to last answered, s",
+    "buy_round": "all buys, the same, s",
+    "slowest_call": "slowest of these calls, s",
+    "sold_to_money": "last sell answered to the money read, s",
+    "money_to_bought": "money read to first buy received, s",
+    "sold_to_bought": "last sell answered to first buy received, s",
+}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from oms.bench.tiger import MEASURED, bench
 from oms.errors import BrokerUnavailable
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
@@ -375,3 +376,28 @@ def test_the_judge_sees_what_nobody_journaled(build: Build) -> None:
         house.judge()
     broken = {violation.law for law in LAWS.values() for violation in law(house.evidence)}
     assert {"I1", "I5"} <= broken
+
+
+def test_calls_of_a_cycle_do_not_grow_with_its_orders(build: Build) -> None:
+    """Reading the account costs the same calls for two orders as for forty: only numbers and orders go out one by one."""
+    reads: list[dict[str, int]] = []
+    for orders in (1, 20):
+        symbols = [f"S{number:02d}" for number in range(2 * orders)]
+        house = build(prices=dict.fromkeys(symbols, "50"), positions=dict.fromkeys(symbols[:orders], 10))
+        house.run(*[sell(s) for s in symbols[:orders]], *[buy(s, 5) for s in symbols[orders:]])
+        posts = dict(house.desk.gateway.posts)
+        assert (posts.pop("order_no"), posts.pop("place_order")) == (2 * orders, 2 * orders)
+        assert "cancel_order" not in posts
+        reads.append(posts)
+    assert reads[0] == reads[1]
+    assert sum(reads[0].values()) <= 25, reads[0]
+
+
+def test_bench_of_slow_calls(tmp_path: Path) -> None:
+    """``bench tiger`` runs its cycles by turns without and with push, and counts their calls."""
+    said: list[str] = []
+    found = bench(1, orders=2, delay_s=0.0, settle_s=0.0, poll_s=0.1, say=said.append)
+    assert said == ["round 1 of 1"]
+    for name in ("polling", "push"):
+        assert found[name]["calls"] >= 8
+        assert set(found[name]["seconds"]) == set(MEASURED)

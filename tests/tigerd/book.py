@@ -383,6 +383,11 @@ class Book:
             self.announce("OrderStatus")
         return {"id": order.id}
 
+    def move(self) -> None:
+        """Let happen what only takes time, without being asked."""
+        with self._lock:
+            self._advance()
+
     def end(self, order: Kept, status: str, remark: str) -> None:
         """The broker ends an order by itself, whatever of it has traded."""
         with self._lock:

@@ -11,7 +11,9 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import formatdate
+from time import monotonic
 from typing import Any
 
 from tests.tigerd.book import ApiError, Book
@@ -22,6 +24,16 @@ PATIENCE_S = 30.0
 """After so many seconds a silent connection ends by itself."""
 GATHERING_S = 20.0
 """So long calls wait for each other."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as the gateway saw it, in seconds of its own clock."""
+
+    method: str
+    biz: dict[str, Any]
+    began: float
+    ended: float
 
 
 class Gateway:
@@ -40,6 +52,8 @@ class Gateway:
         self.most_at_once: Counter[str] = Counter()
         """By method, the most calls that were under way at the same time."""
         self.requests: list[dict[str, Any]] = []
+        self.calls: list[Call] = []
+        """Every call that was answered, in the order of the answers."""
         self._tls = tls
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._replies: dict[str, deque[bytes]] = defaultdict(deque)
@@ -137,6 +151,7 @@ class Gateway:
             self.most_at_once[method] = max(self.most_at_once[method], self._at_once[method])
             fault = self._faults[method].popleft() if self._faults[method] else None
             fixed = self._replies[method].popleft() if self._replies[method] else None
+        began = monotonic()
         try:
             if method in self._gathering:
                 self._gathering[method].wait()
@@ -148,6 +163,7 @@ class Gateway:
         finally:
             with self._lock:
                 self._at_once[method] -= 1
+                self.calls.append(Call(method, json.loads(request.get("biz_content") or "{}"), began, monotonic()))
 
     def _reply(self, connection: socket.socket, request: dict[str, Any], fault: Fault | None) -> bool:
         biz = json.loads(request.get("biz_content") or "{}")
