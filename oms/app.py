@@ -16,6 +16,7 @@ from oms.engine.choosing import holdings
 from oms.engine.driver import Driver, Ending, Settings
 from oms.engine.forecast import Forecast, Sight, forecast
 from oms.engine.freshness import too_stale
+from oms.engine.limiter import Rate
 from oms.engine.restored import Unproved
 from oms.engine.worker import Assignment, Worker
 from oms.errors import UsageError
@@ -265,7 +266,10 @@ class Engine:
         market: Market | None = None,
         quiet: Callable[[], None] = lambda: None,
         followers: Sequence[Follower] = (),
+        gate: Callable[[Broker], Broker] = lambda broker: broker,
+        rate: Rate | None = None,
     ) -> None:
+        """Wire it; a fleet gives a ``gate`` that its broker stands behind, and a message ``rate`` that it shares."""
         config = loaded.config
         where = places(loaded, dry_run=dry_run)
         mode = "dry_run" if dry_run else config.mode
@@ -284,7 +288,7 @@ class Engine:
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(
             self.journal,
-            self.broker,
+            gate(self.broker),
             self.market,
             clock,
             self._hands,
@@ -295,6 +299,7 @@ class Engine:
                 max_in_flight=config.execution.max_in_flight,
                 messages_per_minute=config.execution.messages_per_minute,
                 lease_s=lease_s,
+                rate=rate,
             ),
             watcher=watcher,
             stopping=stopping,

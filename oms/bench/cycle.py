@@ -16,8 +16,9 @@ from oms.engine.driver import Driver, Settings
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.journal.account import AccountJournal
 from oms.journal.inbox import Inbox
-from oms.journal.store import SqliteJournal, open_journal
+from oms.journal.store import open_journal
 from oms.model.order import Side
 from oms.model.rules import Rules
 from oms.model.signal import Signal, Signals
@@ -35,16 +36,15 @@ LIFTED = Rules(
 class CycleBench:
     """Runs cycles of ``sells`` sells and ``buys`` buys, one after the other, in one process that holds its lease."""
 
-    def __init__(self, folder: Path, sells: int = 10, buys: int = 10) -> None:
+    def __init__(self, folder: Path, sells: int = 10, buys: int = 10, journal: AccountJournal | None = None) -> None:
         self._sells, self._buys = sells, buys
         self._clock = SystemClock()
         market = NoopMarket()
         held = {f"S{n:04d}": QUANTITY for n in range(sells)}
         self._sides = (sorted(held), [f"B{n:04d}" for n in range(buys)])
         broker = NoopBroker(self._clock, market, Decimal(1_000_000_000), held, 2 * (sells + buys))
-        self.journal: SqliteJournal = open_journal(
-            f"sqlite:///{(folder / 'bench.db').as_posix()}", "bench", "paper", self._clock
-        )
+        url = f"sqlite:///{(folder / 'bench.db').as_posix()}"
+        self.journal: AccountJournal = journal or open_journal(url, "bench", "paper", self._clock)
         self._inbox = Inbox(folder / "inbox.db")
         self._hands = ThreadHands(8)
         self._outside = (broker, market)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from oms.cli import options
+from oms.cli import bench_fleets, options
 
 
 @click.group()
@@ -144,3 +144,6 @@ _SPANS = {
     "money_to_bought": "money read to first buy received, s",
     "sold_to_bought": "last sell answered to first buy received, s",
 }
+
+bench.add_command(bench_fleets.postgres)
+bench.add_command(bench_fleets.fleet)

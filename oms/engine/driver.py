@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from oms import crashpoints
 from oms.engine import days, passages
 from oms.engine.conductor import decide
-from oms.engine.limiter import MessageRate
+from oms.engine.limiter import MessageRate, Rate
 from oms.engine.older import OlderOrders
 from oms.engine.operators import carry_out
 from oms.engine.orders import (
@@ -71,6 +71,8 @@ class Settings:
     max_in_flight: int = 24
     messages_per_minute: int = 600
     lease_s: float = 15.0
+    rate: Rate | None = None
+    """A message rate that is shared with others; None for one of this engine's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,8 @@ class Driver:
         self._last_now: datetime | None = None
         self._older = OlderOrders()
         self._told = Told()
-        self._rate = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
+        own = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
+        self._rate: Rate = settings.rate or own
         now = self.now()
         self.seen = Seen(
             now=now,

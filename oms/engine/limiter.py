@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from oms.ports import Clock
+
+
+class Rate(Protocol):
+    """How many requests may leave now, whoever else sends by the same credential."""
+
+    def take(self) -> bool:
+        """Take one permit; False when none is there."""
+        ...
+
+    def wait(self) -> float:
+        """Seconds until the next request may leave; 0 when it may now."""
+        ...
 
 
 class MessageRate:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from oms import crashpoints
-from oms.engine.limiter import MessageRate
+from oms.engine.limiter import Rate
 from oms.engine.refusals import blocked, may_be_sent
 from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
 from oms.model import risk
@@ -51,7 +51,7 @@ class Submission:
         broker: Broker,
         hands: Hands,
         clock: Clock,
-        rate: MessageRate,
+        rate: Rate,
         rules: Rules,
         *,
         max_in_flight: int,

@@ -52,7 +52,8 @@ class Server:
             self._folder = Path(tempfile.mkdtemp(prefix="oms-pg-"))
             self._folder.chmod(0o755)
             self._own = get_server(self._folder / "data", cleanup_mode=None)
-            self.base = make_url(self._own.get_uri()).set(drivername="postgresql")
+            # It names an empty password, which no configuration file may hold.
+            self.base = make_url(self._own.get_uri().replace(":@", "@")).set(drivername="postgresql")
 
     @property
     def is_own(self) -> bool:

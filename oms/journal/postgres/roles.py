@@ -21,12 +21,17 @@ _ALWAYS_THERE = ("heads", "lease", "accounts", "cycles", "orders", "external_ord
 _HIDDEN = ("inbox", "restart_token")
 """What an auditor has no need to see."""
 _OTHERS = ("inbox", "restart_token", "alembic_version")
+_FLEET = ("fleet_accounts", "fleet_workers", "fleet_limits", "fleet_notional", "fleet_rates")
+"""An auditor sees how the fleet stands, and not where the accounts' secrets are."""
 
 
 def rights(table: str) -> dict[str, str]:
     """What each role may do with a table, in SQL's words."""
     if table == "alembic_version":
         return {ENGINE: "SELECT", AUDITOR: "SELECT"}
+    if table in _FLEET:
+        engine = "SELECT, INSERT, UPDATE, DELETE"
+        return {ENGINE: engine} if table == "fleet_accounts" else {ENGINE: engine, AUDITOR: "SELECT"}
     engine = "SELECT, INSERT, UPDATE, DELETE"
     if table in _ADDED_ONLY:
         engine = "SELECT, INSERT"
@@ -37,7 +42,7 @@ def rights(table: str) -> dict[str, str]:
 
 def every_table(extra: Sequence[str] = ()) -> list[str]:
     """The journal's tables, with those of others in the same schema."""
-    return sorted({*tables.metadata.tables, *_OTHERS, *extra})
+    return sorted({*tables.metadata.tables, *_OTHERS, *_FLEET, *extra})
 
 
 def statements(schema: str, views: Sequence[tuple[str, str]], granted: dict[str, dict[str, str]]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from oms.journal.postgres.address import Address
 from oms.journal.postgres.meaning import state_of
 from oms.journal.schema import Found
 
-REVISION = "p0001"
+REVISION = "p0002"
 """Newest migration; a test compares it with Alembic's head."""
 READABLE_BY = "readable_by"
 """Row of ``meta``: the oldest schema whose program may work on this database."""

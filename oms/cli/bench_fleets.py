@@ -1,0 +1,85 @@
+"""``bench postgres|fleet``: cycles beside what a server can commit, and what a fleet needs."""
+
+from __future__ import annotations
+
+import click
+
+from oms.cli import options
+from oms.errors import UsageError
+
+
+@click.command()
+@options.common
+@options.as_json
+@click.option("--workers", default="1,2,4", show_default=True, help="Numbers of worker processes, one run for each.")
+@click.option("--accounts", type=click.IntRange(1, 1000), default=64, show_default=True, help="Each with a connection.")
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of each run.")
+@click.argument("url")
+def postgres(*, json_: bool, workers: str, accounts: int, seconds: float, url: str) -> None:
+    """Time whole cycles on the PostgreSQL at URL, beside what that server itself can commit.
+
+    A schema oms_bench is made in the database, and dropped again.
+    """
+    from oms.bench import postgres as room
+
+    try:
+        counts = [int(each) for each in workers.split(",")]
+    except ValueError:
+        raise UsageError(f"--workers {workers}: expected numbers with commas between, such as 1,2,4") from None
+    found = room.bench(url, counts, accounts, seconds, lambda text: click.echo(text, err=True))
+    if json_:
+        options.print_json("oms.bench.postgres/1", found)
+        return
+    for run in found["runs"]:
+        click.echo(
+            f"{run['workers']} workers, {run['accounts']} accounts: {run['cycles_a_second']:.1f} cycles a second, "
+            f"{run['of_the_floor']:.2f} of the floor ({run['floor_cycles_a_second']:.1f}: three commits of the same bytes)"
+        )
+        click.echo(
+            f"  {run['commits_a_second']:,.0f} commits a second, against {run['own_commits_a_second']:,.0f} that the "
+            f"server makes of tiny rows; {run['syncs_a_cycle']} log flushes a cycle, "
+            f"{run['bytes_an_event']:.0f} bytes an event"
+        )
+
+
+@click.command()
+@options.common
+@options.as_json
+@click.option("--accounts", type=click.IntRange(min=1), default=100_000, show_default=True, help="Of the fleet.")
+@click.option("--every", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds between turns.")
+@click.option("--turn", type=click.FloatRange(min=0.001), default=0.25, show_default=True, help="Seconds of a turn.")
+@click.option("--cpu", type=click.FloatRange(min=0.0), default=0.05, show_default=True, help="Of which computing.")
+@click.option("--cycles", type=click.FloatRange(min=0.0), default=6.0, show_default=True, help="Cycles a day each.")
+@click.option("--events", type=click.FloatRange(min=1), default=100.0, show_default=True, help="Events a cycle.")
+@click.option("--bytes", "bytes_", type=click.FloatRange(min=1), default=900.0, show_default=True, help="An event.")
+@click.option("--syncs", type=click.FloatRange(min=0), default=0.25, show_default=True, help="Log flushes a cycle.")
+@click.option("--commits", type=click.FloatRange(min=1), default=50.0, show_default=True, help="Commits a cycle.")
+@click.option(
+    "--own", type=click.FloatRange(min=1), default=4000.0, show_default=True, help="Commits a second, server."
+)
+def fleet(*, json_: bool, accounts: int, every: float, **figures: float) -> None:
+    """Work out what a fleet needs, and simulate its turns; measure the figures with `bench postgres` and `fleet status`."""
+    from oms.bench import capacity as room
+
+    load = room.Load(accounts=accounts, every_s=every, cycles_a_day=figures["cycles"], events_a_cycle=figures["events"])
+    measured = room.Coefficients(
+        turn_s=figures["turn"],
+        cpu_s=figures["cpu"],
+        bytes_an_event=figures["bytes_"],
+        syncs_a_cycle=figures["syncs"],
+        own_commits_a_second=figures["own"],
+        commits_a_cycle=figures["commits"],
+    )
+    needs = room.capacity(load, measured)
+    runs = [room.simulate(load, measured, max(round(needs["lanes"] * f), 1), 3 * every) for f in (0.9, 1.1, 1.25, 1.5)]
+    if json_:
+        options.print_json("oms.bench.fleet/1", {"needs": needs, "simulated": runs})
+        return
+    for name, value in needs.items():
+        click.echo(f"{name.replace('_', ' '):<22}{value:>14,}")
+    click.echo("how late turns begin, in seconds")
+    for run in runs:
+        late = run["late_s"]
+        click.echo(
+            f"  {run['lanes']:>6} lanes: median {late['p50']}, 99 in 100 within {late['p99']}, the last {late['max']}"
+        )

@@ -1,0 +1,226 @@
+"""``fleet worker``: any number of these, on any machine, take turns for the accounts that are due."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.worker import Worker
+
+from oms import __version__
+from oms.config import LoadedConfig
+from oms.errors import EXIT_DONE, EXIT_TERMINATED, StorageError
+from oms.fleet import task_queue
+from oms.fleet.database import Database
+from oms.fleet.duty import take_turn
+from oms.fleet.registry import Turn
+from oms.fleet.task_queue import HOUSEKEEPING, SLOW, TRADE, TRADING
+
+BEAT_S = 2.0
+"""Seconds between two signs of life of a worker, and between two looks whether it shall go."""
+HEARTBEAT_S = 5.0
+STALLED_S = 20.0
+"""Without a sign of life for so long, a worker's jobs are given to others; its leases have then ended too."""
+SLOW_TURN_S = 20.0
+"""A turn that took longer goes into the slow lane the next time."""
+WAITING_PER_LANE = 3
+"""Jobs that wait for each lane at most: who is due longest is queued first, and nobody has more than one place."""
+GRACE_S = 60.0
+"""Seconds that turns under way have to come to their next safe stop when the worker is told to go."""
+
+_DUE = (
+    "UPDATE fleet_accounts f SET queued_at = now() FROM (SELECT account FROM fleet_accounts WHERE paused IS NULL"
+    " AND due_at <= now() AND (queued_at IS NULL OR queued_at < now() - interval '60 s')"
+    " ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) due WHERE f.account = due.account"
+    " RETURNING f.account, f.failures_in_a_row > 2 OR coalesce(f.took_s, 0) > ?, f.due_at"
+)
+_REGISTER = (
+    "INSERT INTO fleet_workers (worker, host, pid, version, lanes) VALUES (?, ?, ?, ?, ?) ON CONFLICT (worker) DO UPDATE"
+    " SET host = excluded.host, pid = excluded.pid, version = excluded.version, lanes = excluded.lanes, busy = 0,"
+    " started_at = now(), seen_at = now(), draining = false, ended_at = NULL, runs = 0, cycles = 0, failures = 0, busy_s = 0"
+)
+_BEAT = "UPDATE fleet_workers SET seen_at = now(), busy = ? WHERE worker = ? RETURNING draining"
+_COUNT = (
+    "UPDATE fleet_workers SET runs = runs + 1, cycles = cycles + ?, failures = failures + ?, busy_s = busy_s + ?"
+    " WHERE worker = ?"
+)
+
+T = TypeVar("T")
+
+
+class FleetWorker:
+    """One process that takes turns for many accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        loaded: LoadedConfig,
+        *,
+        lanes: int,
+        name: str | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._loaded = loaded
+        self._lanes = lanes
+        self._slow_lanes = max(lanes // 4, 1)
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self._say = say
+        self._stop_code: int | None = None
+        self._busy = 0
+        self._threads = ThreadPoolExecutor(lanes + self._slow_lanes + 4, thread_name_prefix="oms-fleet")
+        self._workers: list[Worker] = []
+        self.app = procrastinate.App(connector=task_queue.connector_of(database, lanes + 6))
+        self._register_tasks()
+
+    def run(self) -> int:
+        """Work until it is told to go; the exit code.
+
+        Raises:
+            StorageError: the server was lost; leases end by themselves, and a fresh start goes on.
+        """
+        task_queue.prepare(self._database)
+        values = (self.name, socket.gethostname(), os.getpid(), __version__, self._lanes)
+        self._database.do(_REGISTER, values)
+        try:
+            asyncio.run(self._run())
+        except (procrastinate.exceptions.ConnectorException, OSError) as error:
+            raise StorageError(f"{self._database.address.shown}: the task queue was lost: {error}") from error
+        finally:
+            self._threads.shutdown(wait=True)
+        with suppress(StorageError):
+            self._database.do("UPDATE fleet_workers SET ended_at = now(), busy = 0 WHERE worker = ?", (self.name,))
+        return EXIT_DONE if self._stop_code is None else self._stop_code
+
+    def stop(self, code: int | None = None) -> None:
+        """Take no more turns; those under way come to their next safe stop, and others go on with their accounts."""
+        self._stop_code = code
+        self._going = True
+        for each in self._workers:
+            each.stop()  # type: ignore[no-untyped-call]  # as Procrastinate has it
+
+    _going = False
+
+    async def _run(self) -> None:
+        async with self.app.open_async():
+            self._workers = [
+                self._worker([TRADING, HOUSEKEEPING], self._lanes + 1, self.name),
+                self._worker([SLOW], self._slow_lanes, f"{self.name} slow"),
+            ]
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+                    loop.add_signal_handler(number, partial(self.stop, EXIT_TERMINATED))
+            beating = asyncio.create_task(self._beat())
+            try:
+                runs = [each.run() for each in self._workers]  # type: ignore[no-untyped-call]  # as above
+                await asyncio.gather(*runs)
+            finally:
+                self._going = True
+                beating.cancel()
+                with suppress(asyncio.CancelledError):
+                    await beating
+
+    def _worker(self, queues: list[str], concurrency: int, name: str) -> Worker:
+        return Worker(
+            self.app,
+            queues=queues,
+            concurrency=concurrency,
+            name=name,
+            install_signal_handlers=False,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=GRACE_S,
+            update_heartbeat_interval=HEARTBEAT_S,
+            stalled_worker_timeout=STALLED_S,
+            fetch_job_polling_interval=1.0,
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            rows = await self._in_thread(lambda: self._database.ask(_BEAT, (self._busy, self.name)))
+            if rows and rows[0][0] and not self._going:
+                self._say(f"{self.name} is drained: it takes no more turns")
+                self.stop()
+            await asyncio.sleep(BEAT_S)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    # Tasks
+
+    def _register_tasks(self) -> None:
+        app = self.app
+
+        @app.task(name=TRADE, queue=TRADING)
+        async def trade(account: str) -> None:
+            await self._trade(account)
+
+        @app.periodic(cron="* * * * * */2")
+        @app.task(name="oms.fleet.plan", queue=HOUSEKEEPING, queueing_lock="oms.fleet.plan", priority=10)
+        async def plan(timestamp: int) -> None:
+            del timestamp
+            await self._plan()
+
+        @app.periodic(cron="* * * * * */10")
+        @app.task(name="oms.fleet.rescue", queue=HOUSEKEEPING, queueing_lock="oms.fleet.rescue", priority=5)
+        async def rescue(timestamp: int) -> None:
+            del timestamp
+            await self._rescue()
+
+    async def _trade(self, account: str) -> None:
+        if self._going:
+            sql = "UPDATE fleet_accounts SET queued_at = NULL WHERE account = ?"
+            await self._in_thread(lambda: self._database.do(sql, (account,)))
+            return
+        self._busy += 1
+        try:
+            turn = await self._in_thread(
+                lambda: take_turn(self._database, self._loaded, account, self.name, self._stopping)
+            )
+        finally:
+            self._busy -= 1
+        if turn is not None:
+            await self._in_thread(lambda: self._count(turn))
+
+    def _stopping(self) -> int | None:
+        return EXIT_TERMINATED if self._going else None
+
+    def _count(self, turn: Turn) -> None:
+        self._database.do(_COUNT, (turn.cycles, int(turn.is_failure), turn.took_s, self.name))
+        if turn.is_failure:
+            self._say(f"{turn.account}: {turn.why} (exit {turn.exit_code})")
+
+    async def _plan(self) -> None:
+        """Queue who is due, the longest first, as many as the fleet's lanes will soon take."""
+        lanes = await self._in_thread(
+            lambda: self._database.one(
+                "SELECT coalesce(sum(lanes), 0)::bigint FROM fleet_workers WHERE ended_at IS NULL AND NOT draining"
+                " AND seen_at > now() - interval '15 s'"
+            )
+        )
+        waiting = (await self._in_thread(lambda: task_queue.depth(self._database)))["waiting"]
+        room = WAITING_PER_LANE * max(int(lanes[0]) if lanes else 0, self._lanes) - waiting
+        if room <= 0:
+            return
+        due = await self._in_thread(lambda: self._database.ask(_DUE, (room, SLOW_TURN_S)))
+        for account, is_slow, _ in sorted(due, key=lambda row: row[2]):
+            queue = SLOW if is_slow else TRADING
+            job = self.app.configure_task(TRADE, lock=account, queueing_lock=account, queue=queue)
+            with suppress(AlreadyEnqueued):
+                await job.defer_async(account=account)
+
+    async def _rescue(self) -> None:
+        """Jobs of workers that give no sign of life any more are put back into the queue."""
+        manager = self.app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
+            self._say(f"{job.task_kwargs.get('account', job.task_name)}: its worker is gone, another goes on")
+            await manager.retry_job(job)
