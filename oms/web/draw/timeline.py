@@ -139,12 +139,13 @@ def _ticks(axis: Scale, bottom: float) -> Iterator[Svg]:
     for second, x in zip(axis.seconds, axis.xs, strict=True):
         label = _tick(second)
         half = len(label) * 3.4
-        if x - half < before or label == said:
+        # Near an edge a label leans inwards.
+        middle = min(max(x, half), axis.xs[-1] + 10 - half)
+        if middle - half < before or label == said:
             continue
-        before, said = x + half + 6, label
+        before, said = middle + half + 6, label
         yield tag("line", x1=x, y1=bottom, x2=x, y2=bottom + 5, class_="axis")
-        end = x + half > axis.xs[-1] + 10
-        yield text(x, bottom + 18, label, kind="tick", anchor="end" if end else "start" if x - half < 0 else "middle")
+        yield text(middle, bottom + 18, label, kind="tick", anchor="middle")
 
 
 def _tick(second: float) -> str:

@@ -85,6 +85,7 @@ def view(found: Answer, look: Look) -> View:
         told = look.words("{a} of {b}", a=used, b=limit)
         bar = None if share is None else share_bar(share, told=told)
         shown.append({**row, "shown_used": used, "shown_limit": limit, "bar": bar})
+    shown.sort(key=lambda row: row["bar"] is None)  # what can be used up comes first
     return {"limits": shown, "title": look.words("Risk")}
 
 
