@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -194,12 +197,52 @@ def test_the_images_show_a_barrier_that_does_not_reach_the_disk(tmp_path: Path, 
     assert any("the journal knows nothing of it" in each for each in found)
 
 
-@pytest.mark.nightly
-def test_the_images_show_what_a_rollback_journal_loses(tmp_path: Path, folder: Path) -> None:
-    """With ``journal_mode=DELETE`` and FULL, a name that comes back undoes a commit, and these images show it."""
-    cuts = Cuts(*recorded(tmp_path, weak("DELETE", "FULL")))
-    _, found = findings(cuts, cuts.instants(1_000_000), folder)
-    assert found != []
+TELLING = """\
+import os, sqlite3, sys
+raw = sqlite3.connect("rows.db", isolation_level=None)
+raw.execute("PRAGMA journal_mode = " + sys.argv[1])
+raw.execute("PRAGMA synchronous = " + sys.argv[2])
+raw.execute("CREATE TABLE rows (n INTEGER)")
+told = os.open("told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+for n in range(5):
+    raw.execute("INSERT INTO rows VALUES (?)", (n,))
+    os.write(told, b"%d\\n" % n)
+os._exit(0)
+"""
+"""The smallest program that tells the world only what is committed."""
+
+
+@pytest.mark.parametrize(
+    ("mode", "level", "keeps"),
+    [("WAL", "FULL", True), ("DELETE", "EXTRA", True), ("DELETE", "FULL", False), ("WAL", "NORMAL", False)],
+)
+def test_the_images_know_which_promises_of_sqlite_hold(tmp_path: Path, mode: str, level: str, keeps: bool) -> None:
+    """What was told after a commit is in every image with WAL and FULL or DELETE and EXTRA, and in some is not otherwise."""
+    var = tmp_path / "var"
+    var.mkdir()
+    environment = {**os.environ, **recording(var, tmp_path / "deeds")}
+    subprocess.run([sys.executable, "-c", TELLING, mode, level], cwd=var, env=environment, check=True)
+    names = [str(var / name) for name in ("rows.db", "rows.db-wal", "rows.db-journal")]
+    disk, chance, lost, looked = Disk(), Random(3), 0, 0
+    for deed in deeds(tmp_path / "deeds"):
+        disk.do(deed)
+        told = disk.running([str(var / "told")]).get(str(var / "told"), b"").count(b"\n")
+        for image in disk.images(names, chance, torn=2) if deed.path in {*names, str(var / "told")} else ():
+            looked += 1
+            lost += rows_in(image, tmp_path / f"image-{looked}") < told
+    assert (lost == 0) is keeps, f"{lost} of {looked} images"
+
+
+def rows_in(image: dict[str, bytes], folder: Path) -> int:
+    """How many rows a database that was found like this still has."""
+    folder.mkdir()
+    for path, content in image.items():
+        (folder / Path(path).name).write_bytes(content)
+    with closing(sqlite3.connect(folder / "rows.db")) as raw:
+        if not raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return 0
+        count: int = raw.execute("SELECT count(*) FROM rows").fetchone()[0]
+        return count
 
 
 @pytest.fixture
