@@ -12,6 +12,7 @@ from oms.model.detail import Outcome, SettledBy
 from oms.model.event import (
     BuysClosed,
     BuysRevalidated,
+    CycleAborted,
     CycleEvent,
     CycleOpened,
     FundsSettled,
@@ -212,3 +213,39 @@ def test_the_cycles_own_copy_of_its_facts_is_counted() -> None:
     of_cycle = [row for row in story.rows if isinstance(row.event, CycleEvent | OrderPlanned)]
     assert story.cycle.version == len(of_cycle)
     assert story.cycle.outcome is Outcome.COMPLETE
+
+
+def test_one_sell_that_was_parked_is_enough() -> None:
+    """No buy follows in a cycle of which any sell was in quarantine, be the others as they may."""
+    story = Story().opens(SELL, intent("S1", "BBB"), BUY).sends("S0").fills("S0")
+    assert not story.cycle.has_unresolved_sell
+    assert story.sends("S1").doubts("S1").quarantines("S1").cycle.has_unresolved_sell
+    assert story.acknowledges("S1").fills("S1").cycle.has_unresolved_sell
+
+
+def test_a_cycle_does_not_end_before_its_buys_are_planned() -> None:
+    """Buys that are still to be planned are not finished, although none of those that are there is open."""
+    story = revalidating()
+    assert not story.cycle.buys
+    assert not story.cycle.buys_are_finished()
+
+
+def test_only_the_fill_of_a_sell_makes_readings_old() -> None:
+    """What was read before money came is no reading of it; anything else leaves the readings as they are."""
+    story = Story().opens(SELL, BUY).sends("S0").acknowledges("S0").observes("9000")
+    assert len(story.asks_cancel("S0").cycle.readings) == 1
+    assert story.fills("S0", 1).cycle.readings == ()
+    bought = buying().sends("B0").observes("9000")
+    before = bought.cycle.readings
+    assert before
+    assert bought.fills("B0").cycle.readings == before
+
+
+def test_the_first_reason_to_abort_is_kept() -> None:
+    """A second one changes nothing."""
+    story = selling()
+    first = CycleAborted(cycle_id="c-1", rule="stale_on_resume", reason="first")
+    story.tell(first)
+    assert story.cycle.aborted == first
+    story.tell(CycleAborted(cycle_id="c-1", rule="halted", reason="second"))
+    assert story.cycle.aborted == first

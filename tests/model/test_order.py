@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms.model.order import CloseReason, Order, OrderPhase, OrdStatus, Pending
-from tests.model.story import Story, intent
+from tests.model.story import START, Story, intent
 
 Deed = Callable[[Story], Story]
 
@@ -189,3 +189,42 @@ def test_facts_in_any_order_are_taken_in(deeds: list[str | int]) -> None:
         assert order.quarantined <= (order.phase is OrderPhase.AMBIGUOUS)
         assert (order.close_reason is None) is (order.phase is not OrderPhase.CLOSED)
         assert order.close_reason is None or isinstance(order.close_reason, CloseReason)
+
+
+def test_an_order_begins_without_a_doubt() -> None:
+    """Nothing about it is unsure before it was sent, and nobody has looked for it."""
+    order = order_of(fresh())
+    doubts = (order.in_doubt, order.quarantined, order.ever_quarantined, order.repeat_refused)
+    assert doubts == (False, False, False, False)
+    assert (order.sends, order.not_found, order.raw_status) == (0, 0, None)
+
+
+def test_nothing_is_left_of_a_closed_order_nor_of_one_that_got_more_than_it_asked_for() -> None:
+    """Leaves are shares that may still trade: zero after the end, and never below zero."""
+    part = live().fills("S0", 1).cancels("S0")
+    assert order_of(part).leaves_qty == 0
+    open_order = order_of(live())
+    assert open_order.leaves_qty == open_order.order_qty
+    assert replace(open_order, cum_qty=open_order.order_qty + 1).leaves_qty == 0
+
+
+def test_what_travels_is_what_is_kept() -> None:
+    """The request carries the order's own fields, and there is none without a number."""
+    order = order_of(fresh().reserves("S0"))
+    request = order.request()
+    assert (request.cl_ord_id, request.order_no, request.symbol, request.side) == (
+        *(order.cl_ord_id, order.order_no, order.symbol, order.side),
+    )
+    assert (request.ord_type, request.order_qty, request.price) == (order.ord_type, order.order_qty, order.price)
+    with pytest.raises(ValueError, match="no reserved number"):
+        order_of(fresh()).request()
+
+
+def test_closing_settles_every_doubt_and_keeps_the_last_word() -> None:
+    """A closed order is not in doubt; it keeps the text it had where the end brings none."""
+    doubtful = replace(order_of(fresh().sends("S0").doubts("S0").quarantines("S0")), text="said before")
+    kept = doubtful.closed(CloseReason.VOID, START)
+    assert (kept.in_doubt, kept.quarantined, kept.raw_status, kept.pending) == (False, False, None, Pending.NONE)
+    assert (kept.text, kept.closed_at) == ("said before", START)
+    assert doubtful.closed(CloseReason.VOID, START, "said at the end").text == "said at the end"
+    assert replace(doubtful, text="").closed(CloseReason.VOID, START, "said at the end").text == "said at the end"
