@@ -137,9 +137,16 @@ def _held(item: Item) -> Decimal:
     return scaled
 
 
+def _symbol(item: Item, what: str) -> str:
+    symbol = text(item, "symbol", 20)
+    if not symbol:
+        raise BrokerUnavailable(f"tiger: a {what} without a symbol")
+    return symbol
+
+
 def _position(item: Item) -> Position:
     return Position(
-        symbol=text(item, "symbol", 20),
+        symbol=_symbol(item, "position"),
         qty=money(_held(item)),
         sellable=money(number(item, "salableQty")),
         avg_cost=money(optional_number(item, "averageCost") or NOTHING),
@@ -163,14 +170,24 @@ class Steps:
 def steps_of(data: object) -> dict[str, Steps]:
     """Price and lot steps by symbol (``contracts``)."""
     return {
-        text(item, "symbol", 20): Steps(_bands(item.get("tickSizes")), int(optional_number(item, "lotSize") or 1) or 1)
+        _symbol(item, "contract"): Steps(_bands(item.get("tickSizes")), _lot(item))
         for item in items_of(data, "contracts")
     }
+
+
+def _lot(item: Item) -> int:
+    """Shares that are traded together; one where Tiger names none."""
+    lot = optional_number(item, "lotSize") or Decimal(1)
+    if lot < 1 or lot != lot.to_integral_value():
+        raise BrokerUnavailable(f"tiger: lotSize is {lot}, not a number of whole shares")
+    return int(lot)
 
 
 def _bands(sizes: object) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
     bands = []
     for size in sizes if isinstance(sizes, list) else []:
+        if not isinstance(size, dict):
+            raise BrokerUnavailable("tiger: tickSizes holds something else than steps of prices")
         end = size.get("end")
         high = Decimal("Infinity") if end in (None, "Infinity") else number(size, "end")
         if (tick := number(size, "tickSize")) > 0:

@@ -22,6 +22,8 @@ MICRO = Decimal("0.000001")
 """The journal keeps money and shares in millionths."""
 MOST_SCALE = 10
 """A larger scale of a quantity is not believed."""
+MOST = Decimal(10) ** 12
+"""No account, price or number of shares is larger; the journal keeps whole millionths in 64 bits."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
@@ -80,7 +82,13 @@ def optional_number(item: Item, name: str) -> Decimal | None:
 
 
 def money(value: Decimal) -> Decimal:
-    """To the millionth, which is what the journal keeps."""
+    """To the millionth, which is what the journal keeps.
+
+    Raises:
+        BrokerUnavailable: nobody has so much.
+    """
+    if abs(value) > MOST:
+        raise BrokerUnavailable(f"tiger: {value:.3E} is beyond any amount that can be kept")
     return value.quantize(MICRO, ROUND_HALF_EVEN).normalize() + 0
 
 
