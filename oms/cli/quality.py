@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import click
 from oms import bootstrap
 from oms.cli import options
 from oms.errors import UsageError
+
+EXAMPLES, A_NIGHT = "OF_A_NIGHT", "100000"
+"""The variable that tells the tests of hostile input how many examples to try, and how many that are at night."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -25,6 +29,8 @@ def test(nightly: bool, pytest_arguments: tuple[str, ...]) -> None:
     root = Path(bootstrap.ROOT)
     if not (root / "tests").is_dir():
         raise UsageError("there are no tests here: `test` works in a checkout of the project.")
+    if nightly:
+        os.environ.setdefault(EXAMPLES, A_NIGHT)
     failed = [heading for heading, command in checks(nightly, pytest_arguments) if not passes(heading, command, root)]
     sys.exit(1 if failed else 0)
 

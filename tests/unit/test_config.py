@@ -22,6 +22,7 @@ from oms.config import Config, LoadedConfig, config_from_canonical, load_config
 from oms.configuration.environment import RESERVED, variable
 from oms.configuration.keys import leaves
 from oms.errors import DamagedError, UsageError
+from tests.volume import examples
 
 TOP = Path(__file__).parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file modes and pipes")
@@ -476,7 +477,8 @@ def assert_within_the_law(loaded: LoadedConfig) -> None:
     assert loaded.canonical == json.dumps(json.loads(loaded.canonical), sort_keys=True, separators=(",", ":"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(7_200)
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_any_values_are_refused_or_within_the_law(overrides: dict[str, object]) -> None:
     """Whatever stands for a value: a UsageError, or a Config within every ceiling that survives being stored."""
@@ -493,8 +495,11 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.timeout(7_200)
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.one_of(st.binary(max_size=60), st.lists(FRAGMENTS, max_size=14).map(lambda parts: "".join(parts).encode())))
 def test_any_bytes_are_refused_or_within_the_law(tmp_path: Path, data: bytes) -> None:
@@ -509,7 +514,8 @@ def test_any_bytes_are_refused_or_within_the_law(tmp_path: Path, data: bytes) ->
     assert all(line.isprintable() for line in said.split("\n"))
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(7_200)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.dictionaries(
         st.one_of(KEYS.map(lambda key: "OMS_" + key.replace(".", "__").upper())), st.text(max_size=20), max_size=4

@@ -19,6 +19,7 @@ from oms.gateways.signals import MOST_BYTES, MOST_SHARES, check_age, parse_signa
 from oms.model.order import Side
 from oms.model.signal import Signal, Signals
 from oms.model.symbol import canonical_symbol
+from tests.volume import examples
 
 EXAMPLE = b"""{"sell": [{"symbol": "C", "quantity": 66}],
  "buy":  [{"symbol": "OXY", "quantity": 211, "price": "47.37", "score": 72.0}]}
@@ -370,7 +371,8 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.timeout(7_200)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(st.binary(max_size=80), st.lists(FRAGMENTS, max_size=12).map(lambda parts: "".join(parts).encode())))
 def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
     """Whatever the bytes: a UsageError in printable letters, or valid signals; never another exception."""
@@ -380,7 +382,8 @@ def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
             assert_valid(signals)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.timeout(7_200)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(ROWS, max_size=4), st.lists(ROWS, max_size=4))
 def test_any_rows_are_refused_or_valid(sells: list[dict[str, object]], buys: list[dict[str, object]]) -> None:
     """Whatever Python writes as JSON rows is refused, or read with the same meaning as the standard library gives it."""
@@ -405,7 +408,8 @@ GOOD = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.timeout(7_200)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(GOOD, max_size=8, min_size=1, unique_by=lambda signal: signal.symbol))
 def test_good_signals_pass_unchanged_in_both_formats(wishes: list[Signal]) -> None:
     """Valid rows written as CSV or JSON come back exactly as they were."""
