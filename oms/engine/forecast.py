@@ -85,6 +85,14 @@ def may_buy(state: AccountState, signals: Signals, seen: Seen, rules: Rules) -> 
         return True  # whoever opens the cycle says what is wrong with the figures
 
 
+def is_news(state: AccountState, seen: Seen, sell: Intent) -> bool:
+    """Whether the last cycle of this trading day has not already journaled that this sell is refused by this rule."""
+    cycle = state.cycle
+    if cycle is None or seen.session is None or cycle.opened.trading_day != seen.session.day:
+        return True
+    return not any(order.symbol == sell.symbol and order.rule == sell.rule for order in cycle.sells)
+
+
 def _inputs(state: AccountState, plan: Plan, sight: Sight, rules: Rules) -> RevalidationInputs:
     bought = {buy.symbol for buy in plan.buys}
     new_day = sight.session.day != state.trading_day

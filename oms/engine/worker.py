@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from oms.engine.cadence import Cadence
 from oms.engine.driver import Driver, Ending
-from oms.engine.forecast import may_buy
+from oms.engine.forecast import is_news, may_buy
 from oms.engine.opening import look_and_plan, open_account, open_cycle
 from oms.engine.refusals import unarmed
 from oms.engine.register import Register
@@ -216,9 +216,12 @@ class Worker:
         if plan.is_empty:
             return "nothing to sell and nothing to buy"
         live = not self._driver.market.skips_nights
-        if live and not plan.sells and not may_buy(self._driver.state, signals, self._driver.seen, self._driver.rules):
-            # Else each beat would journal a cycle of buys that its own rules drop.
-            return f"{len(plan.buys)} buys are wished for, and no rule lets one through now; `plan` says why"
+        driver = self._driver
+        sells = [sell for sell in plan.sells if sell.rule is None or is_news(driver.state, driver.seen, sell)]
+        if live and not sells and not may_buy(driver.state, signals, driver.seen, driver.rules):
+            # Else each beat would journal a cycle of orders that its own rules drop.
+            wished = len(plan.sells) + len(plan.buys)
+            return f"{wished} orders are wished for, and no rule lets one through now; `plan` says why"
         return ""
 
     def _went_well(self, text: str) -> None:

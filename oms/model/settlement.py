@@ -171,7 +171,8 @@ class Ledger:
         after, left = _levelled(self.settled - cost, self.unsettled)
         lot = Lot(qty=qty, frees=max(filter(None, (_last_taken(self.unsettled, left), self.pledged)), default=None))
         if after < 0:
-            lot = Lot(qty=qty, frees=max(lot.frees or settles, settles), unfunded=True)
+            # Money that the broker has and does not call settled yet is not missing; it is as good as in transit.
+            lot = Lot(qty=qty, frees=max(lot.frees or settles, settles), unfunded=-after > self.withheld)
         return replace(self, settled=after, unsettled=left, tagged=_with_lot(self.tagged, symbol, lot))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from oms.engine.refusals import refusal
+from oms.errors import TryAgainError
 from oms.gateways.paper.outsider import Outsider
 from oms.model.account import Session
 from oms.model.detail import Outcome
@@ -160,6 +161,20 @@ def test_a_sell_planned_before_a_late_fill_is_looked_at_again_before_it_is_sent(
     assert (event.rule, event.limit, event.value) == ("good_faith", "0 shares until 2026-03-03", "1")
 
 
+def test_an_engine_that_stays_up_journals_the_refusal_once(tmp_path: Path, houses: list[House]) -> None:
+    """Every beat wishes for the sell again; one cycle says why it is kept back, and the next day's sells it."""
+    house = live(poor(tmp_path, houses, poll=timedelta(seconds=1)))
+    bought_with_unsettled(house)
+    house.patient = True
+    ends = house.clock.now() + timedelta(hours=2)
+    sleep = house.clock.sleep
+    house.clock.sleep = lambda seconds: sleep(max(seconds, 20.0))  # type: ignore[method-assign]
+    house._done = lambda: int(house.clock.now() > ends)  # type: ignore[method-assign]
+    house.run(sell("CCC"), loop=True)
+    assert blocked(house) == [("CCC", "good_faith")]
+    assert house.journal.kinds.count("cycle_opened") == 2
+
+
 # Cycles that span days
 
 
@@ -251,6 +266,37 @@ def test_the_trades_of_the_second_day_count_for_that_day(tmp_path: Path, houses:
 
 def attentions(house: House) -> list[AttentionRaised]:
     return [row.event for row in house.journal.rows if isinstance(row.event, AttentionRaised)]
+
+
+def test_less_settled_than_the_dates_say_is_shown_once_and_counts(tmp_path: Path, houses: list[House]) -> None:
+    """The broker's lower figure is believed, and a person is told when the difference appears, not at each cycle."""
+    house = live(House(tmp_path, positions={"AAA": 100}))
+    houses.append(house)
+    funds = house.broker.funds
+    house.broker.funds = lambda: replace(funds(), settled_cash=Decimal(50))  # type: ignore[method-assign]
+    house.run(buy("CCC", 5))
+    house.run(buy("BBB", 5))
+    told = [each for each in attentions(house) if each.rule == "settled_cash_differs"]
+    assert len(told) == 1
+    assert "calls 50 USD of its cash settled" in told[0].text
+    house.run(sell("CCC"))
+    assert blocked(house) == [("CCC", "good_faith")]
+
+
+def test_funds_in_another_currency_open_nothing(tmp_path: Path, houses: list[House]) -> None:
+    """A reading in another currency is none of this account's money: no cycle opens, and one that is open holds."""
+    house = live(poor(tmp_path, houses))
+    house.run(buy("BBB", 1))
+    funds = house.broker.funds
+    house.broker.funds = lambda: replace(funds(), currency="HKD")  # type: ignore[method-assign]
+    with pytest.raises(TryAgainError, match="are in HKD, the account's in USD"):
+        house.run(sell("AAA"), buy("CCC", 20))
+    assert house.journal.kinds.count("cycle_opened") == 1
+    house.broker.funds = lambda: replace(funds(), currency="HKD" if house.journal.state.open_cycle else "USD")  # type: ignore[method-assign]
+    assert house.run(sell("AAA"), buy("CCC", 20)).exit_code == 75
+    assert house.order("AAA").ord_status is OrdStatus.FILLED
+    assert "order_planned" in house.journal.kinds
+    assert [request.symbol for request in house.broker.placed] == ["AAA"]
 
 
 def test_money_that_no_trade_explains_is_shown_once(tmp_path: Path, houses: list[House]) -> None:
