@@ -327,3 +327,31 @@ def test_address_must_be_safe() -> None:
     for url in ("http://openapi.tigerfintech.com/gateway", "ftp://127.0.0.1/", "http://10.0.0.1/gateway"):
         with pytest.raises(RefusedError, match="neither https nor on this machine"):
             TigerClient(credentials(), FakeClock(), server_url=url)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("accepted, then FIN", "the connection broke off (ProtocolError)"),
+        ("accepted, read time-out", "no answer before the time-out (ReadTimeoutError)"),
+        ("502 after acceptance", "HTTP status 502"),
+        ("malformed reply", "the answer could not be used (JSONDecodeError)"),
+        ("TLS record corrupt", "TLS failed (SSLError)"),
+    ],
+)
+def test_what_happened_on_the_way_is_a_sentence(opened: OpenDesk, name: str, sentence: str) -> None:
+    """Whoever reads it at night learns what happened, and nothing of the request."""
+    desk = opened(tls=True, timeout=WIRE_FAULTS[name].patience)
+    request = desk.request()
+    desk.gateway.fail("place_order", WIRE_FAULTS[name])
+    with pytest.raises(InDoubt) as doubt:
+        desk.broker.place(request)
+    assert sentence in str(doubt.value)
+
+
+def test_gateway_that_is_not_there_is_named(desk: Desk) -> None:
+    """Nobody listening is a sentence too."""
+    client = TigerClient(credentials(), FakeClock(), server_url="http://127.0.0.1:9/gateway", timeout=0.3)
+    with pytest.raises(BrokerUnavailable, match=r"could not be reached \(NewConnectionError\)"):
+        client.login()
+    client.close()

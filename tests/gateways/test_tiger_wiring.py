@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from oms.places import places
 from tests.engine.house import buy, sell
 from tests.gateways.test_tiger_properties import leaks, write
 from tests.tigerd.book import PRIME_ACCOUNT, Book
+from tests.tigerd.faults import Fault, Way
 from tests.tigerd.gateway import Gateway
 
 ROOT = Path(__file__).parents[2]
@@ -208,9 +210,36 @@ def test_process_killed_around_a_send(load: Load, gateway: Gateway, tmp_path: Pa
     assert leaks(first.stdout + first.stderr + second.stdout + second.stderr) == []
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("claimed", ["null", "10m"])
+def test_process_killed_between_acceptance_and_reply(
+    load: Load, gateway: Gateway, tmp_path: Path, claimed: str
+) -> None:
+    """The broker has the order and says nothing; the program is killed from outside; the next one adopts the order."""
+    gateway.book.terms.refuses_repeats = claimed != "null"
+    load(refuses_repeats=claimed)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text() + "in_doubt: {reads: 1, window: 1s}\n")
+    wishes = tmp_path / "signals.csv"
+    wishes.write_text("side,symbol,quantity\nsell,AAPL,40\nbuy,MSFT,10\n")
+    gateway.fail("place_order", Fault(Way.SILENCE))
+    command = [sys.executable, str(ROOT / "cli.py"), "--config", str(config), "run", "--signals", str(wishes)]
+    first = subprocess.Popen(command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not gateway.book.orders and first.poll() is None:
+        time.sleep(0.01)
+    first.kill()
+    assert first.wait(60) == -signal.SIGKILL
+    second = _program(config, "resume")
+    assert second.returncode == 0, second.stderr
+    assert [(order.symbol, order.status) for order in gateway.book.orders] == [("AAPL", "Filled"), ("MSFT", "Filled")]
+    assert set(gateway.book.accepted().values()) == {1}
+
+
+def _environment(**more: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("TIGEROPEN_", "OMS_"))}
+    return {**own, "OMS_NO_SETUP": "1", **more}
+
+
 def _program(config: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "cli.py"), "--config", str(config), *words]
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("TIGEROPEN_", "OMS_"))}
-    return subprocess.run(
-        command, env={**own, "OMS_NO_SETUP": "1", **env}, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, env=_environment(**env), capture_output=True, text=True, timeout=60, check=False)

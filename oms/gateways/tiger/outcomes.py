@@ -82,10 +82,25 @@ def _answered(code: int | None, message: str, clean: Clean) -> SendError:
     return InDoubt(f"tiger_{code}", text)
 
 
+_ON_THE_WAY = {
+    "NewConnectionError": "the gateway could not be reached",
+    "NameResolutionError": "the gateway's name could not be resolved",
+    "ConnectTimeoutError": "the gateway let nobody in before the time-out",
+    "ReadTimeoutError": "no answer before the time-out",
+    "ProtocolError": "the connection broke off",
+    "SSLError": "TLS failed",
+}
+"""The transport's exceptions as sentences."""
+
+
 def transport(error: BaseException) -> str:
-    """What happened on the way, in names only."""
+    """What happened on the way: a sentence of ours, and names of exceptions; never their texts."""
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return f"HTTP status {status}"
+    if _SIGNING.match(str(error)) and _is(error, "tigeropen", "RequestException"):
+        return "the request could not be signed with this key"
     cause = error.__context__ if _is(error, "tigeropen", "RequestException") else None
-    return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
+    names = " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
+    known = _ON_THE_WAY.get(type(cause).__name__) if cause is not None else None
+    return f"{known} ({type(cause).__name__})" if known else f"the answer could not be used ({names})"
