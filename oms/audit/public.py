@@ -355,6 +355,8 @@ oms sql "select rule, count(*) from v_cuts group by 1 order by 2 desc"
 oms sql "select * from v_orders where ord_status = 'UNKNOWN'" --json
 ```
 
+Facts of closed years that lie in archives (`docs/audit.md`) are seen like the others.
+
 Fast at any size: `v_events` by `seq`, `cycle_id`, `symbol` and `at_us`; `v_orders` by `cl_ord_id`, `cycle_id` and
 `symbol`; `v_fills` by `cl_ord_id`; `v_cycles` by `cycle_id`. A filter on a text that a view computes (`at`,
 `ord_status`) looks at every row.

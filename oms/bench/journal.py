@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from oms.bench.life import Life
@@ -195,27 +197,52 @@ def timed(ask: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, float,
     return median(counted), min(counted), max(counted)
 
 
+COLD = ("resume look-up (load)", "journal tail", "query --cycle", "query --symbol", "query --account")
+"""Questions that are asked on a cold disk as well."""
+
+
 def measure(path: Path) -> dict[str, Any]:
-    """Time every question to a journal, and its verification."""
+    """Time every question to a journal, its commits beside those of an empty one, and its verification."""
+    from oms.bench.beside_empty import cold, commits_beside_empty
     from oms.journal.verify import verify
 
     with closing(open_reader(f"sqlite:///{path.as_posix()}")) as reader:
-        found = {name: timed(ask) for name, ask in questions(reader).items()}
+        asked = questions(reader)
+        found = {name: timed(ask) for name, ask in asked.items()}
         slow = {name: timed(ask, 1) for name, ask in slow_questions(reader).items()}
+        cold_ms = {name: cold(path, asked[name]) for name in COLD}
         began = time.perf_counter()
         recent = verify(reader, full=False)
         recent_s = time.perf_counter() - began
         verdict = verify(reader)
+        bare = _bare_scan(reader)
+    with TemporaryDirectory(prefix="oms-bench-", dir=path.parent) as folder:
+        commits = commits_beside_empty(path, Path(folder) / "empty.db", ACCOUNT, verdict.rows)
     return {
         "questions_ms": {name: [round(s * 1000, 2) for s in took] for name, took in {**found, **slow}.items()},
+        "cold_ms": cold_ms,
+        "barrier": commits,
         "verify": {
             "ok": verdict.ok and recent.ok,
             "rows": verdict.rows,
             "chain_rows_a_second": round(verdict.rows / verdict.chain_s),
+            "bare_scan_rows_a_second": round(verdict.rows / bare),
             "fold_rows_a_second": round(verdict.rows / verdict.fold_s),
             "newest_10000_s": round(recent_s, 3),
         },
     }
+
+
+def _bare_scan(reader: Reader) -> float:
+    """Seconds to read every stored row and hash its details, which no check of a chain can do without."""
+    previous = b""
+    began = time.perf_counter()
+    with reader.asking("reading every row") as connection:
+        for row in driver(connection).execute(
+            "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash FROM events ORDER BY seq"
+        ):
+            previous = sha256(previous + row[7].encode()).digest()
+    return time.perf_counter() - began
 
 
 def bench(folder: Path, rows: int) -> dict[str, Any]:

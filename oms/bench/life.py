@@ -50,10 +50,11 @@ FIRST_DAY = date(2020, 1, 2)
 class Life:
     """Tells chapters for ever: the opening of the account, then one cycle each; seeded, so always the same."""
 
-    def __init__(self, sells: int = 10, buys: int = 10, seed: int = 1) -> None:
+    def __init__(self, sells: int = 10, buys: int = 10, seed: int = 1, first: int = 1) -> None:
         self.now = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
         self._chance = random.Random(seed)
         self._sells = sells
+        self._first = first
         self._buys = buys
         self._symbols = [f"S{number:03d}" for number in range(SYMBOLS)]
         self._rules = Rules()
@@ -75,7 +76,7 @@ class Life:
             for symbol in self._symbols
         )
         yield [AccountOpened(mode="paper", broker="bench", currency="USD", cash=Decimal(20000), positions=held)]
-        number = 0
+        number = self._first - 1
         while True:
             number += 1
             self._next_start(number)

@@ -90,9 +90,18 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
     click.echo("first page of each question, in ms: median, least, most")
     for name, took in found["questions_ms"].items():
         click.echo(f"  {name:<44}" + "".join(f"{each:>11,.2f}" for each in took))
+    click.echo("the same with nothing in memory, in ms (median)")
+    for name, took in found["cold_ms"].items():
+        click.echo(f"  {name:<44}" + ("not to be had on this system" if took is None else f"{took:>11,.2f}"))
+    barrier = found["barrier"]
+    click.echo(
+        f"the barrier of a sending phase: {barrier['long_ms']} ms, on an empty journal {barrier['empty_ms']} ms "
+        f"(ratio {barrier['ratio']})"
+    )
     verified = found["verify"]
     click.echo(
-        f"verify: {verified['chain_rows_a_second']:,} rows a second along the chain, "
+        f"verify: {verified['chain_rows_a_second']:,} rows a second along the chain "
+        f"(bare reading and hashing: {verified['bare_scan_rows_a_second']:,}), "
         f"{verified['fold_rows_a_second']:,} folded and compared; newest 10,000 rows {verified['newest_10000_s']} s"
     )
 
