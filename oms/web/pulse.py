@@ -11,17 +11,30 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from oms.errors import OmsError
 from oms.questions import account
 from oms.questions.asking import Answer, Desk
+from oms.web.api.answering import shape
+from oms.web.shapes.figures import Shape
+
+
+class Pulse(Shape):
+    """Whether all is well."""
+
+    status: str
+    why: str | None = None
 
 
 def router(desk: Desk) -> APIRouter:
     """The three addresses that machines ask again and again."""
     pulse = APIRouter()
 
-    @pulse.get("/healthz", summary="Whether this server answers")
+    @pulse.get("/healthz", summary="Whether this server answers", responses=shape(Pulse))
     def healthz() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @pulse.get("/readyz", summary="Whether the journal can be read, an engine runs and nothing is unhealthy")
+    @pulse.get(
+        "/readyz",
+        summary="Whether the journal can be read, an engine runs and nothing is unhealthy",
+        responses=shape(Pulse) | {503: {"model": Pulse, "description": "it is not, and why"}},
+    )
     def readyz() -> Response:
         try:
             answer = account.status(desk)
