@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup"},
     "bench": BELOW_ROOF | {"audit"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
-    "web": BELOW_ROOF - {"engine"} | {"observe", "backup", "audit", "questions"},
+    "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions"},
     "cli": BELOW_ROOF - {"engine"}
     | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"}
     | {"arming"},  # real money is armed at the terminal, and from nowhere else

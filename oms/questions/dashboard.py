@@ -65,22 +65,11 @@ def _figure(text: str | None) -> float | int | None:
 
 def _differences(reader: Reader) -> dict[str, tuple[Decimal, Decimal]]:
     """Shares at the broker more than in the journal, and what those at the broker cost, as the last comparison found it."""
-    from oms.journal.filters import EVERY
-    from oms.journal.history import EventFilter, journal_query
-    from oms.journal.loading import last_of_kind
-    from oms.model.event import PositionAdopted, Reconciled
+    from oms.journal.loading import standing_differences
 
     with reader.asking("reading the last comparison") as connection:
-        fact = last_of_kind(connection, reader.account, Reconciled.kind)
-    if fact is None or not isinstance(fact.event, Reconciled):
-        return {}
-    since = EventFilter(kind=PositionAdopted.kind, after=fact.seq)
-    adopted = {event["symbol"] for event in journal_query(reader, since, limit=EVERY)["events"]}
-    return {
-        each.symbol: (each.broker - each.journal, each.cost)
-        for each in fact.event.differences
-        if each.cost is not None and each.symbol not in adopted
-    }
+        found = standing_differences(connection, reader.account)
+    return {each.symbol: (each.broker - each.journal, each.cost) for each in found if each.cost is not None}
 
 
 def _real(held: Iterable[Answer], differences: dict[str, tuple[Decimal, Decimal]]) -> Iterable[dict[str, Any]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from oms import __version__
 from oms.questions.asking import Desk
 from oms.web import entrance, failing, forms, pulse, site
-from oms.web.api import account, configuration, description, events, history, operating
+from oms.web.api import account, configuration, description, events, history, operating, standing
 from oms.web.api.answering import PROBLEMS
 from oms.web.commands import Teller
 from oms.web.gate import Doors, Gate
@@ -34,7 +34,7 @@ def api(desk: Desk, doors: Doors, tide: Tide, teller: Teller) -> APIRouter:
     below = APIRouter(prefix="/api", responses=PROBLEMS)
     below.include_router(account.old_status(desk))
     below.include_router(events.router(tide, doors))
-    for room in (account, history, configuration):
+    for room in (account, history, standing, configuration):
         below.include_router(room.router(desk), prefix="/v1")
     below.include_router(operating.router(teller), prefix="/v1")
     below.include_router(description.router())

@@ -38,6 +38,9 @@ TWINS = {
     "/api/v1/orders?status=FILLED&symbol=AAA": "order list --status FILLED --symbol AAA",
     "/api/v1/journal?kind=order_filled": "journal query --kind order_filled",
     "/api/v1/journal/count?symbol=AAA": "journal query --symbol AAA --count",
+    "/api/v1/reconcile": "reconcile show",
+    "/api/v1/foreign": "order foreign",
+    "/api/v1/live": "live show",
     "/api/v1/config": "config show",
     "/api/v1/config?origins=true": "config show --origin",
     "/api/v1/config/check": "config check",
@@ -47,21 +50,24 @@ TWINS = {
     "/api/v1/database": "db current",
     "/api/v1/prices": "history status",
 }
-TABLES = [
-    *(
-        "positions",
-        "selection",
-        "blacklist",
-        "report",
-        "pnl",
-        "risk",
-        "cycles",
-        "orders",
-        "journal",
-        "backups",
-        "prices",
-    ),
-]
+TABLES = {
+    "positions": "positions",
+    "selection": "scores",
+    "blacklist": "symbols",
+    "report": "by_day",
+    "pnl": "by_symbol",
+    "risk": "limits",
+    "reconcile": "differences",
+    "foreign": "orders",
+    "cycles": "cycles",
+    "orders": "orders",
+    "journal": "events",
+    "backups": "backups",
+    "prices": "symbols",
+}
+"""Lists that have a CSV twin, with the key of their rows."""
+ASIDE = {"/api/v1/doctor", "/api/v1/config/diff", "/readyz"}
+"""Asks the world; needs two names; answers 503 where no engine runs."""
 
 
 @pytest.mark.parametrize("path", TWINS)
@@ -104,7 +110,7 @@ def test_every_answer_has_the_shape_that_the_description_promises(
         seen = 0
         for path, methods, route in routes_of(asked):
             model = getattr(route, "responses", {}).get(200, {}).get("model")
-            if model is None or "GET" not in methods or "{" in path or "diff" in path:
+            if model is None or "GET" not in methods or "{" in path or path in ASIDE:
                 continue
             seen += 1
             answer = client.get(path)
@@ -117,15 +123,7 @@ def test_every_answer_has_the_shape_that_the_description_promises(
 def test_every_list_has_a_twin_in_csv(name: str, house: House) -> None:
     """The CSV has one line for each row of the JSON, with the same values in the columns that it names."""
     client = house.reader()
-    key = {
-        "journal": "events",
-        "selection": "scores",
-        "blacklist": "symbols",
-        "pnl": "by_symbol",
-        "report": "by_day",
-        "risk": "limits",
-    }
-    rows = client.get(f"/api/v1/{name}").json()[{"prices": "symbols", **key}.get(name, name)]
+    rows = client.get(f"/api/v1/{name}").json()[TABLES[name]]
     answer = client.get(f"/api/v1/{name}.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     read = list(csv.DictReader(io.StringIO(answer.text)))

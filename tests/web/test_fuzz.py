@@ -19,7 +19,7 @@ from oms.web.api.description import described
 from oms.web.limiter import Limiter
 from tests.web.house import House, app_of, house_in
 
-ENDLESS = {"/api/events", "/api/v1/plan", "/api/v1/prices", "/api/v1/prices.csv"}
+ENDLESS = {"/api/events", "/api/v1/doctor", "/api/v1/plan", "/api/v1/prices", "/api/v1/prices.csv"}
 """A stream that does not end, and questions so dear that a few hundred of each would take minutes; others test them."""
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 

@@ -21,7 +21,8 @@ from oms.web.limiter import Limiter
 from tests.web.house import TOKEN, House, house_in, routes_of
 
 OPEN = {"/healthz", "/readyz", "/login", "/favicon.ico"}
-ENDLESS = {"/api/events"}
+ENDLESS = {"/api/events", "/api/v1/doctor", "/api/v1/prices", "/api/v1/prices.csv"}
+"""A stream without end, and questions that ask the world or take long."""
 
 
 def paths(house: House, method: str) -> list[str]:
