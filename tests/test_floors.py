@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "backup": BELOW_ROOF,
     "audit": BELOW_ROOF - {"engine"},
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup"},
-    "bench": BELOW_ROOF | {"audit"},
+    "bench": BELOW_ROOF | {"audit", "questions", "web"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
     "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions"},
     "cli": BELOW_ROOF - {"engine"}

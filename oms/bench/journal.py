@@ -59,15 +59,15 @@ class _StillClock:
         del seconds
 
 
-def fill(path: Path, rows: int) -> Filled:
-    """Make a journal of at least so many rows, whole cycles only; nothing of it is meant to survive a power cut."""
+def fill(path: Path, rows: int, life: Life | None = None) -> Filled:
+    """Make a journal of at least so many rows of a life, whole cycles only; nothing of it needs to survive a power cut."""
     began = time.perf_counter()
     state = AccountState(ACCOUNT)
     shadow = Shadow(state)
     closed: dict[str, Order] = {}
     state.recall = closed.get
     insert = insert_sql(tables.events)
-    life = Life()
+    life = life or Life()
     seq, previous, cycles = 0, genesis(ACCOUNT), 0
     with opened_for_writing(f"sqlite:///{path.as_posix()}", ACCOUNT, "paper", _StillClock(), lambda _: None) as opened:
         raw = driver(opened)

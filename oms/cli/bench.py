@@ -156,3 +156,36 @@ _SPANS = {
 
 bench.add_command(bench_fleets.postgres)
 bench.add_command(bench_fleets.fleet)
+
+
+@bench.command()
+@options.common
+@options.as_json
+@click.option(
+    "--rows", type=click.IntRange(1000, 100_000_000), default=1_000_000, show_default=True, help="Of the journal."
+)
+@click.option("--readers", type=click.IntRange(1, 200), default=50, show_default=True, help="Of the stream.")
+@click.option(
+    "--folder", type=click.Path(exists=True, file_okay=False), help="Where the journals are made and removed."
+)
+def web(*, json_: bool, rows: int, readers: int, folder: str | None) -> None:
+    """Time pages and answers over a long journal, and cycles with readers of the stream beside the engine."""
+    from oms.bench import web as room
+
+    with tempfile.TemporaryDirectory(prefix="oms-bench-", dir=folder) as made:
+        long, short = Path(made, "long"), Path(made, "short")
+        long.mkdir()
+        short.mkdir()
+        found = {"pages": room.pages(long, rows), "stream": room.readers(short, readers)}
+    if json_:
+        options.print_json("oms.bench.web/1", found)
+        return
+    pages, stream = found["pages"], found["stream"]
+    click.echo(f"{pages['rows']:,} rows, {pages['cycles']:,} cycles of {pages['orders_per_cycle']} orders")
+    click.echo("at the server, in ms: median, least, most by the clock; then of this process's own work")
+    for path, took in pages["ms"].items():
+        click.echo(f"  {path:<24}" + "".join(f"{each:>10,.2f}" for each in (*took["clock"], *took["process"])))
+    click.echo(
+        f"a cycle of 20 orders: {stream['alone_ms']} ms alone, {stream['beside_readers_ms']} ms with {readers} readers "
+        f"of the stream ({float(stream['slower']):+.1%}); they read {stream['events_read']:,} events"
+    )
