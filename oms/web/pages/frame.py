@@ -42,6 +42,8 @@ def frame(asked: Asked) -> Answer:
     unresolved = []
     if asked.reader is not None and status["unresolved"]:
         unresolved = views.order_list(asked.reader, unresolved=True)["orders"]
+    held = [order for order in unresolved if order["quarantined"] or config.in_doubt.then == "hold"]
+    about = {order["symbol"] for order in held}
     return {
         "account": status["account"],
         "mode": status["mode"],
@@ -55,8 +57,8 @@ def frame(asked: Asked) -> Answer:
         "halted": status["halted"],
         "seq": status["journal"]["seq"],
         "head": status["journal"]["head"],
-        "held": [order for order in unresolved if order["quarantined"] or config.in_doubt.then == "hold"],
+        "held": held,
         "doubtful": len(unresolved),
-        "frozen": status["frozen"],
+        "frozen": [each for each in status["frozen"] if each["symbol"] not in about],
         "ailing": [task for task in status["tasks"] if not task["healthy"] and task["name"] != "engine"],
     }
