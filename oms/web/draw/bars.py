@@ -24,7 +24,7 @@ def share_bar(share: float, *, told: str, kind: str = "") -> Svg:
 
 
 def phase_strip(parts: Sequence[tuple[str, float]], whole: float, *, told: str) -> Svg:
-    """The phases of one cycle, each as long as it took; ``whole`` is the longest cycle of the table."""
+    """The phases of one cycle, each as long as it took of the ``whole``."""
     x = 0.0
     pieces = []
     for phase, seconds in parts:

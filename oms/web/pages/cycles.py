@@ -54,22 +54,16 @@ def rows(found: Answer) -> Iterator[Mapping[str, object]]:
 
 
 def view(found: Answer, look: Look) -> View:
-    """Each cycle's strip of phases, all on one scale."""
-    lengths = [_length(cycle) for cycle in found["cycles"]]
-    # One cycle that waited for hours would make hairs of all others: the scale is that of the longest of nine in ten.
-    whole = sorted(lengths)[max(int(len(lengths) * 0.9) - 1, 0)] if lengths else 1.0
-    strips = {}
+    """Each cycle's strip: the share of its time that each phase took; how long that was stands beside it."""
+    strips, took = {}, {}
     for cycle in found["cycles"]:
         parts = [
             (each["phase"], float(each["seconds"])) for each in cycle["phases"] if each["phase"] != Phase.DONE.value
         ]
         said = ", ".join(f"{phase} {look.span(seconds)}" for phase, seconds in parts)
-        strips[cycle["cycle_id"]] = phase_strip(parts, max(whole, sum(s for _, s in parts)), told=said)
-    return {"strips": strips, "filters": FILTERS, "title": look.words("Cycles")}
-
-
-def _length(cycle: Answer) -> float:
-    return sum(float(each["seconds"]) for each in cycle["phases"])
+        took[cycle["cycle_id"]] = sum(seconds for _, seconds in parts)
+        strips[cycle["cycle_id"]] = phase_strip(parts, took[cycle["cycle_id"]], told=said)
+    return {"strips": strips, "took": took, "filters": FILTERS, "title": look.words("Cycles")}
 
 
 PAGE = Page(name="cycles", title="Cycles", answer=answer, rows=rows, view=view)

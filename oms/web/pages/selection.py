@@ -60,7 +60,7 @@ def answer(asked: Asked) -> Answer:
 
 def _factors(score: Score) -> dict[str, str]:
     """The factors behind a score; none where the fact carries none."""
-    return {name: f"{value:.4f}" for name, value in zip(NAMES, score.factors, strict=False)}
+    return {name: f"{value:.3f}" for name, value in zip(NAMES, score.factors, strict=False)}
 
 
 def _names(found: Answer) -> list[str]:
