@@ -15,8 +15,10 @@ from oms.bench.tiger import MEASURED, bench
 from oms.errors import BrokerUnavailable
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
+from oms.model.event import FundsObserved
+from oms.model.liquidity import spendable
 from oms.model.order import OrdStatus
-from oms.model.rules import DoubtPolicy, Rules
+from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
 from oms.sim.laws import LAWS
 from tests.engine.house import buy, sell
 from tests.gateways.tiger_house import Death, TigerHouse
@@ -60,6 +62,23 @@ def test_a_cycle(build: Build, account: str | None) -> None:
         "CCC": Decimal("0.3"),
         "DDD": Decimal("0.6"),
     }
+    house.judge()
+
+
+@pytest.mark.parametrize("policy", list(FundsPolicy))
+def test_funds_are_journaled_field_by_field(build: Build, policy: FundsPolicy) -> None:
+    """Every reading that a decision rests on is in the journal with each of Tiger's own figures, whatever the policy."""
+    house = build(rules=Rules(funds=policy))
+    assert house.run(sell("AAA"), buy("CCC", 30)).exit_code == 0
+    readings = [event for event in house.journal.events if isinstance(event, FundsObserved)]
+    assert len(readings) >= 2
+    for reading in readings:
+        figures = reading.funds.raw or {}
+        for name in ("cashBalance", "cashAvailableForTrade", "lockedFunds", "uncollected", "buyingPower"):
+            assert Decimal(figures[f"S.{name}"]).is_finite()
+        assert Decimal(figures["USD.cashAvailableForTrade"]).is_finite()
+        assert figures["updateTimestamp"].isdigit()
+        assert reading.spendable == spendable(reading.funds, policy)
     house.judge()
 
 

@@ -16,7 +16,7 @@ import pytest
 from oms.errors import RefusedError, UsageError
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
-from oms.gateways.tiger import Endpoint, PushState, TigerPush, endpoint_of
+from oms.gateways.tiger import Endpoint, PushState, TigerPush, endpoint_of, push_sdk
 from oms.model.order import OrdStatus
 from oms.model.rules import Rules
 from tests.engine.house import buy, sell
@@ -197,6 +197,25 @@ def test_gateway_that_is_not_there(clock: FakeClock, made: list[Any]) -> None:
     assert not push.stirred()
     push.close()
     assert push.state is PushState.OFF
+
+
+def test_sdk_that_cannot_be_hardened(clock: FakeClock, made: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer SDK whose push is built otherwise is not used: that is said, and polling goes on."""
+    said: list[str] = []
+
+    def changed() -> None:
+        raise AssertionError("this tigeropen has no such thing")
+
+    monkeypatch.setattr(push_sdk, "_harden", changed)
+    push = TigerPush(credentials(), Endpoint("127.0.0.1", 9, tls=False), clock, say=said.append)
+    made.append(push)
+    push.start()
+    assert push._thread is not None
+    push._thread.join(30)
+    assert (push.state, push.stirred()) == (PushState.OFF, False)
+    assert said == [
+        "tiger push: given up (AssertionError: this tigeropen has no such thing); going on by polling alone"
+    ]
 
 
 def test_stranger_with_a_certificate_gets_no_login(tmp_path: Path, clock: FakeClock, made: list[Any]) -> None:

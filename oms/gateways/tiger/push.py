@@ -83,7 +83,7 @@ class TigerPush:
 
     def start(self) -> None:
         """Connect and stay connected, without waiting for it."""
-        self._thread = threading.Thread(target=self._keep_connected, daemon=True, name="tiger-push")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="tiger-push")
         self._thread.start()
 
     @property
@@ -109,6 +109,13 @@ class TigerPush:
         self._move(PushState.OFF)
 
     # The thread ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            self._keep_connected()
+        except Exception as error:  # noqa: BLE001 - whatever it is, trading goes on without push
+            self._move(PushState.OFF)
+            self._tell(f"given up ({type(error).__name__}: {printable(str(error))[:200]}); going on by polling alone")
 
     def _keep_connected(self) -> None:
         failures = 0
