@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,9 +63,10 @@ def question(name: str, ask: Callable[[], str], remedy: str, limit_s: float = LI
 
 def examine(questions: Sequence[Question]) -> Iterator[Check]:
     """Ask all questions at the same time; the answers come in the order of the questions, each within its limit."""
+    began = time.monotonic()
     asked = [(each, _started(each)) for each in questions]
     for each, answers in asked:
-        yield from _collected(each, answers)
+        yield from _collected(each, answers, began + each.limit_s)
 
 
 def _started(asked: Question) -> queue.SimpleQueue[Check]:
@@ -92,11 +94,9 @@ def _answer(asked: Question, put: Callable[[Check], None]) -> None:
         put(Check(name=name, ok=False, found="not looked at: the check before it failed", remedy="mend that first"))
 
 
-def _collected(asked: Question, answers: queue.SimpleQueue[Check]) -> Iterator[Check]:
-    late = False
+def _collected(asked: Question, answers: queue.SimpleQueue[Check], until: float) -> Iterator[Check]:
     for name in asked.names:
         try:
-            yield answers.get(timeout=0 if late else asked.limit_s)
+            yield answers.get(timeout=max(until - time.monotonic(), 0))
         except queue.Empty:
-            late = True
             yield Check(name=name, ok=False, found=f"no answer in {asked.limit_s:g} s", remedy=asked.remedy)

@@ -48,7 +48,9 @@ def held_by_brake(state: AccountState, seen: Seen, rules: Rules) -> Decision:
     """The brake is on: wait for ``release``, or end and leave the cycle open; unarmed, only a new start goes on."""
     why = unarmed(state, rules, seen.now)
     if why:
-        return Decision(then=Stop(exit_code=5, why=f"{why}; the cycle stays open, `live arm` and the next run go on"))
+        return Decision(
+            then=Stop(exit_code=5, why=f"{why}; the cycle stays open and goes on once `live arm` was given")
+        )
     assert state.halt is not None
     why = f"halted by {state.halt.author}: {state.halt.reason or 'no reason given'}; `release` goes on"
     if seen.patient:

@@ -47,6 +47,8 @@ def add(path: Path, anchor: Anchor) -> None:
     )
     try:
         is_new = not path.exists()
+        if is_new:  # beside a journal on a server there may be no folder yet
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         try:
             # A line that a crash cut short is ended first, so that it cannot swallow this one.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -86,6 +85,8 @@ class Stage:
 
     def at_terminal(self, *words: str, typed: str = "", **env: str) -> tuple[int, str]:
         """The program at a terminal of its own; ``typed`` is typed at once. Answers exit code and all that was shown."""
+        import pty  # late, for Windows has none
+
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             self._command(words),

@@ -27,7 +27,7 @@ from oms.places import places
 from tests.engine.house import buy, sell
 from tests.fakes.clock import FakeClock
 from tests.gateways.live_stage import Stage
-from tests.gateways.test_tiger_properties import write
+from tests.gateways.test_tiger_properties import POSIX, write
 from tests.tigerd.book import PRIME_ACCOUNT
 
 # pandas 3.1 warns of what exchange_calendars 4.13 still calls; nothing of ours calls it.
@@ -66,6 +66,7 @@ def trade(loaded: LoadedConfig, **how: object) -> int:
 # ---- the terminal ----------------------------------------------------------------------------------------------------
 
 
+@POSIX
 def test_a_person_arms_at_a_terminal(stage: Stage) -> None:
     """Unarmed, `run` ends with 5 and says how to arm; armed, an unattended start asks nothing and trades."""
     refused = stage.run("run", "--signals", "plan.csv")
@@ -89,6 +90,7 @@ def test_a_person_arms_at_a_terminal(stage: Stage) -> None:
     assert stage.gateway.posts["place_order"] == 2
 
 
+@POSIX
 def test_another_number_arms_nothing(stage: Stage) -> None:
     """Whatever else is typed is no word for real money."""
     code, screen = stage.at_terminal("live", "arm", "--until", SOON, typed="…2345")
