@@ -217,7 +217,7 @@ def measure(path: Path) -> dict[str, Any]:
         verdict = verify(reader)
         bare = _bare_scan(reader)
     with TemporaryDirectory(prefix="oms-bench-", dir=path.parent) as folder:
-        commits = commits_beside_empty(path, Path(folder) / "empty.db", ACCOUNT, verdict.rows)
+        commits = commits_beside_empty(path, Path(folder) / "empty.db", ACCOUNT, verdict.rows // 100 + 1)
     return {
         "questions_ms": {name: [round(s * 1000, 2) for s in took] for name, took in {**found, **slow}.items()},
         "cold_ms": cold_ms,

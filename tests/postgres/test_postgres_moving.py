@@ -13,6 +13,7 @@ import pytest
 
 from oms.errors import DamagedError, LeaseHeldError, OmsError, RefusedError, UsageError
 from oms.journal import views
+from oms.journal.archiving import archive
 from oms.journal.inbox import Inbox
 from oms.journal.machine import this_process
 from oms.journal.postgres import moving
@@ -89,6 +90,17 @@ def test_everything_arrives(moved: Move, file: Path, target: str, clock: FakeClo
     (message,) = PostgresInbox(parse(target), ACCOUNT).unread(journal.state.inbox_id)
     assert (message.author, message.command) == ("ada", "release")
     journal.close()
+
+
+def test_facts_of_closed_years_move_too(moved: Move, file: Path, target: str, clock: FakeClock) -> None:
+    """What lies in archives beside the file arrives with the rest: PostgreSQL holds every fact from the first."""
+    made = archive(f"sqlite:///{file}", ACCOUNT, "paper", clock, clock.now() + timedelta(days=1), author="ada")
+    assert made.freed > 20
+    done = moved()
+    assert done.rows == done.seq
+    with closing(open_reader(target)) as reader:
+        assert [event["seq"] for event in views.journal_stream(reader)] == list(range(1, done.seq + 1))
+        assert verify(reader).ok
 
 
 def test_the_file_is_left_behind(moved: Move, file: Path, clock: FakeClock) -> None:
