@@ -23,6 +23,7 @@ BELOW_ROOF = STAIR | {
         "operator_desk",
         "paper_wiring",
         "probing",
+        "service",
         "standing_tasks",
         "tiger_wiring",
     ),

@@ -85,6 +85,9 @@ COMMANDS: dict[str, Entry] = {
     "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
     "fleet": Entry("oms.cli.fleet:fleet", "Many accounts on PostgreSQL, traded by any number of workers."),
     "db": Entry("oms.cli.database:db", "The database of the journal: its schema, its roles, and moving it elsewhere."),
+    "service": Entry(
+        "oms.cli.service:service", "The engine as a service of the operating system: install it, see how it is."
+    ),
     "serve": Entry("oms.cli.serving:serve", "Serve the dashboard and the API, and run the engine beside them."),
     "sim": Entry("oms.cli.simulation:sim", "The engine in hostile weather, and the points at which it can be killed."),
     "history": Entry(

@@ -17,6 +17,7 @@ from oms.cli.sentences import Line, still_open
 from oms.cli.stopping import Stopping
 from oms.errors import EXIT_DONE, OmsError, RefusedError, UsageError
 from oms.model.signal import Signals
+from oms.service.sd_notify import Watchdog, tell
 
 if TYPE_CHECKING:
     from oms.app import Engine
@@ -104,7 +105,7 @@ class Trading:
     def _trade(self) -> int:
         from oms import app
 
-        stopping = Stopping()
+        stopping = Stopping(watchdog=Watchdog())
         with stopping.listening():
             market = app.market_of(self._loaded)
             if self._wishes is not None:
@@ -121,12 +122,14 @@ class Trading:
                 market=market,
                 quiet=self._keep_daily_backup,
             )
+            tell("READY=1")
             try:
                 return self._watched(engine)
             except Exception:
                 self._leave(engine)
                 raise
             finally:
+                tell("STOPPING=1")
                 engine.close()
 
     def _keep_daily_backup(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from oms.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from oms.service.sd_notify import Watchdog
 
 _CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
 _NOTICE = (
@@ -20,10 +21,12 @@ _NOTICE = (
 class Stopping:
     """Called by the engine: the exit code it is asked to end with, None while it may go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, watchdog: Watchdog | None = None) -> None:
         self._code: int | None = None
+        self._watchdog = watchdog or Watchdog({})
 
     def __call__(self) -> int | None:
+        self._watchdog.alive()  # whoever asks is the engine's own thread, and it asks at every step and in every wait
         return self._code
 
     @contextmanager
