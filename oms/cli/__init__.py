@@ -33,7 +33,7 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.status:status", "Show what the account is doing, from the database; works while nothing runs."
     ),
     "select": Entry(
-        "oms.cli.account:select_", "Show the scores of the universe as the last cycle saw them, best first."
+        "oms.cli.account:select_", "Show the scores of the universe as the last selection saw them, best first."
     ),
     "cycle": Entry("oms.cli.history:cycle", "Look at trading cycles, past and present."),
     "order": Entry("oms.cli.history:order", "Look at orders, and settle one that is in doubt."),

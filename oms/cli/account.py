@@ -9,6 +9,7 @@ import click
 from oms.cli import options
 from oms.cli.layout import NOTHING, moment, money, number, table
 from oms.cli.reading import NOTHING_YET, Answer, at_desk, at_time, of_journal, show
+from oms.errors import UsageError
 from oms.questions import account as questions
 from oms.questions.account import FUNDS
 
@@ -66,9 +67,39 @@ def _funds(answer: Answer) -> Iterator[str]:
 @click.command(name="select")
 @of_journal
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the best N.")
-def select_(*, json_: bool, dry_run: bool, top: int | None) -> None:
-    """Show the scores of the universe as the last cycle saw them, best first."""
-    show(questions.selection(at_desk(dry_run=dry_run), top), _scores, json_=json_)
+@click.option("--explain", "symbol", metavar="SYMBOL", help="Every factor of one symbol's score, or why it has none.")
+def select_(*, json_: bool, dry_run: bool, top: int | None, symbol: str | None) -> None:
+    """Show the scores of the universe as the last selection saw them, best first."""
+    if symbol is None:
+        show(questions.selection(at_desk(dry_run=dry_run), top), _scores, json_=json_)
+        return
+    if top is not None:
+        raise UsageError("--top shows the best and --explain one symbol; give one of them")
+    from oms.questions import selection
+
+    name = options.symbol(symbol) or ""
+    show(selection.explained(at_desk(dry_run=dry_run), name), _explained, json_=json_)
+
+
+def _explained(answer: Answer) -> Iterator[str]:
+    score = answer["score"]
+    if score is None:
+        yield f"{answer['symbol']} has no score: {answer['excluded_by'] or 'the strategy gave none'}"
+    else:
+        place = "" if answer["rank"] is None else f", rank {answer['rank']} of {answer['of']}"
+        yield f"{answer['symbol']} scores {score} of 100{place}"
+    if score is not None and answer["excluded_by"]:
+        yield f"it is not bought all the same: {answer['excluded_by']}"
+    if answer["factors"]:
+        rows = [
+            [part["name"], part["value"], part["percentile"], f"{part['weight']} %", part["points"], part["meaning"]]
+            for part in answer["factors"]
+        ]
+        yield from table(["factor", "value", "percentile", "weight", "points", "what it is"], rows, "lrrrrl")
+        yield f"close / slow average {answer['over_average']}: above 1 it may be bought, below 0.98 it is sold"
+        yield f"from {answer['lookback']} bars to {answer['as_of']}"
+    chosen = "" if answer["strategy"] is None else f", strategy {answer['strategy']}"
+    yield f"bars {answer['bars_hash'][:12]}…, configuration {answer['config_hash'][:12]}…{chosen}"
 
 
 def _scores(answer: Answer) -> Iterator[str]:

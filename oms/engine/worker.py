@@ -82,6 +82,8 @@ class Worker:
         self._cadence = Cadence(driver, assignment.interval)
         self._quiet = quiet
         """Called between two cycles, when nothing of ours is on its way."""
+        self._noticed = ""
+        """Why the market's calendar knew no next session, as it was journaled last."""
         self._skipped: date | None = None
         """Last day on which there was nothing to do and so no cycle."""
         self.cycles = 0
@@ -247,15 +249,20 @@ class Worker:
             exit_code=TryAgainError.exit_code, why=f"the market is closed (next session {opens}); no cycle was opened"
         )
 
-    def _no_session(self) -> Ending:
-        """The data have ended, or the source knows no next session, which a person must hear of."""
+    def _no_session(self) -> Ending | None:
+        """The data have ended, or no next session is known: then the market counts as closed, and a person hears of it."""
         driver = self._driver
         notice = driver.market.notice()
         if notice is None:
             return Ending(exit_code=EXIT_DONE, why="no trading day is left in the data")
-        if driver.state.seq:  # a new journal begins with what the account held
+        if driver.state.seq and notice != self._noticed:  # a new journal begins with what the account held
             driver.append([AttentionRaised(rule="calendar_unknown", text=notice)])
-        return Ending(exit_code=TryAgainError.exit_code, why=notice)
+        self._noticed = notice
+        if not self._assignment.loop:
+            return Ending(exit_code=TryAgainError.exit_code, why=notice)
+        self._register.went_wrong(TRADING, notice, self._cadence.next_beat(troubled=True))
+        signal = self._cadence.wait_after_trouble(notice)
+        return None if signal is None else Ending(exit_code=signal, why="stopped between two cycles")
 
     def _last_word(self, ending: Ending) -> Ending:
         """A process that ends well with an order in quarantine says so with its exit code."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from oms.model.account import Session
 from oms.model.event import AttentionRaised
 from tests.engine.house import House, sell
 
@@ -40,3 +42,24 @@ def test_a_new_journal_does_not_begin_with_an_alert(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(house.market, "notice", lambda: NOTICE)
     assert house.run(sell("AAA")).why == NOTICE
     assert house.journal.events == []
+
+
+def test_an_engine_that_stays_up_waits_for_a_calendar_and_says_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as closed at every beat, one fact asks for a person, and trading goes on when a session is known again."""
+    house = House(tmp_path, patient=True)
+    house.run(sell("AAA", 10))
+    house.market.next_day()
+    enter, looks = house.market.enter, 0
+
+    def unknown(last_day: date | None, open_day: date | None) -> Session | None:
+        nonlocal looks
+        looks += 1
+        return enter(last_day, open_day) if looks > 5 else None
+
+    monkeypatch.setattr(house.market, "enter", unknown)
+    monkeypatch.setattr(house.market, "notice", lambda: NOTICE)
+    assert house.run(sell("AAA", 10), loop=True, stop_after=2).exit_code == 143
+    assert looks > 5
+    assert house.journal.kinds.count("attention_raised") == 1
