@@ -175,7 +175,7 @@ class Driver:
             self.operators()
             self.tend()
             self.journal.renew()
-            self._look_at_the_clock()
+            self.look_at_the_clock()
             decision = decide(self.state, self.seen, self.rules)
             self._journal_decided(decision.events)
             if isinstance(decision.then, Stop):
@@ -188,7 +188,8 @@ class Driver:
             if decision.then is not None:
                 self._perform(decision.then)
 
-    def _look_at_the_clock(self) -> None:
+    def look_at_the_clock(self) -> None:
+        """What is seen from here on is seen now."""
         self.seen = days.looked(self.now(), self.market, self.state, self.seen, self.rules)
 
     def _journal_decided(self, events: Sequence[Event]) -> None:
@@ -239,7 +240,7 @@ class Driver:
     def book(self, read: OrdersRead) -> Sequence[Event]:
         """Between two cycles: journal what a reading of the broker's orders adds, as a cycle's own readings are."""
         self._saw_orders(read, self.seen.troubled_since)
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         decision = decide(self.state, self.seen, self.rules)
         self._journal_decided(decision.events)
         return decision.events
@@ -380,7 +381,7 @@ class Driver:
 
     def _refuses(self, order: Order) -> OrderBlocked | None:
         """The rule that has come to bear on an order since it was decided to send it."""
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         cycle = self.state.open_cycle
         assert cycle is not None
         return refusal(self.state, cycle, order, self.seen, self.rules)

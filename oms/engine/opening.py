@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from oms.engine.driver import Driver
 from oms.engine.money import checked, differences
@@ -12,10 +11,8 @@ from oms.model.account import Funds, Position
 from oms.model.arming import AccountBound
 from oms.model.event import AccountOpened, CycleOpened, Event, OrderBlocked, OrderPlanned
 from oms.model.liquidity import NotFinite, spendable
-from oms.model.order import Side
 from oms.model.plan import Market, Plan, make_plan
-from oms.model.signal import Signal, Signals
-from oms.model.state import AccountState
+from oms.model.signal import Signals
 
 
 def open_account(driver: Driver, *, mode: str, bound: AccountBound | None = None) -> None:
@@ -68,7 +65,7 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     held_back = driver.state.held_back(seen.session.day, seen.positions) if driver.rules.keeps_faith else {}
     market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes, held_back=held_back)
     plan = make_plan(
-        _ours_only(signals, driver.state, market),
+        signals,
         market,
         driver.state.orders,
         driver.rules,
@@ -76,18 +73,6 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
         cycle_id=cycle_id,
     )
     return plan, seen.funds
-
-
-def _ours_only(signals: Signals, state: AccountState, market: Market) -> Signals:
-    """Where a wish is to sell all that is held, shares beyond those of the journal stay: a person's hand put them there."""
-
-    def ours(signal: Signal) -> Signal:
-        mine, there = state.holdings.get(signal.symbol), market.positions.get(signal.symbol)
-        if signal.side is Side.BUY or signal.quantity is not None or mine is None or there is None:
-            return signal
-        return replace(signal, quantity=int(mine.qty)) if 1 <= mine.qty < there.qty else signal
-
-    return replace(signals, signals=tuple(ours(signal) for signal in signals.signals))
 
 
 def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, config_hash: str, version: str) -> None:

@@ -219,6 +219,7 @@ class Worker:
             return "nothing to sell and nothing to buy"
         live = not self._driver.market.skips_nights
         driver = self._driver
+        driver.look_at_the_clock()
         sells = [sell for sell in plan.sells if sell.rule is None or is_news(driver.state, driver.seen, sell)]
         if live and not sells and not may_buy(driver.state, signals, driver.seen, driver.rules):
             # Else each beat would journal a cycle of orders that its own rules drop.

@@ -50,8 +50,8 @@ MICRO = Decimal("0.000001")
 
 MOST_WITH_FEES = Decimal("1.05")
 """Fees of a buy are at most 5 % of its value: the ceiling of ``execution.fee_allowance``."""
-SCREENS_KEPT = 2
-"""Screens before the next one that its wishes depend on."""
+SCREENS_KEPT = 3
+"""Screens of different days that wishes depend on, the newest among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class AccountState:
         """Last operator's command taken from the mailbox."""
         self.external: dict[str, ExternalOrderSeen] = {}
         self.screens: tuple[Selected, ...] = ()
-        """The last two screens of the universe, newest first: a share that three in a row find ineligible is sold."""
+        """The screens of the last three days, newest first: a share that all of them find ineligible is sold."""
         self.differences: tuple[Difference, ...] = ()
         """What the last comparison with the broker found, less what an operator has adopted since."""
         self.ledger: Ledger | None = None

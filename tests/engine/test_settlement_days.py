@@ -153,7 +153,7 @@ def test_a_sell_planned_before_a_late_fill_is_looked_at_again_before_it_is_sent(
     bought_with_unsettled(house)
     driver = house.driver()
     driver.enter_session(None)
-    driver._look_at_the_clock()
+    driver.look_at_the_clock()
     unsent = house.order("AAA")
     again = replace(unsent, cl_ord_id="other", symbol="CCC", order_qty=1, phase=OrderPhase.LOCAL, deadline=None)
     event = refusal(house.journal.state, house.cycle, again, driver.seen, house.rules)
