@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from oms.engine.orders import Seen
+from oms.engine.ours import ours_to_sell
 from oms.engine.refusals import bar
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.detail import Intent, RevalidationInputs, Validated
@@ -53,7 +54,8 @@ def forecast(state: AccountState, signals: Signals, sight: Sight, rules: Rules) 
         NotFinite: the broker's funds are not finite numbers.
     """
     held_back = state.held_back(sight.session.day, sight.positions) if rules.keeps_faith else {}
-    market = Market(funds=sight.funds, positions=sight.positions, quotes=sight.quotes, held_back=held_back)
+    positions = ours_to_sell(sight.positions, state)
+    market = Market(funds=sight.funds, positions=positions, quotes=sight.quotes, held_back=held_back)
     plan = make_plan(signals, market, state.orders, rules, account=state.account, cycle_id="plan")
     inputs = _inputs(state, plan, sight, rules)
     answers = revalidate(plan.buys, inputs, rules)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from oms.engine.driver import Driver
 from oms.engine.money import checked, differences
+from oms.engine.ours import ours_to_sell
 from oms.errors import TryAgainError
 from oms.model.account import Funds, Position
 from oms.model.arming import AccountBound
@@ -63,7 +64,8 @@ def look_and_plan(driver: Driver, signals: Signals, cycle_id: str) -> tuple[Plan
     assert seen.positions is not None
     assert seen.session is not None, "a cycle is planned only within a session"
     held_back = driver.state.held_back(seen.session.day, seen.positions) if driver.rules.keeps_faith else {}
-    market = Market(funds=seen.funds, positions=seen.positions, quotes=seen.quotes, held_back=held_back)
+    positions = ours_to_sell(seen.positions, driver.state)
+    market = Market(funds=seen.funds, positions=positions, quotes=seen.quotes, held_back=held_back)
     plan = make_plan(
         signals,
         market,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from oms.engine.ours import ours_to_sell
+from tests.engine.house import House, buy, sell
 from tests.model.story import Story, intent, position
 
 
@@ -35,3 +37,13 @@ def test_a_list_that_lags_sells_nothing_twice() -> None:
 def test_of_a_symbol_that_the_journal_never_held_the_broker_knows_best() -> None:
     """A plan of a person's own may sell what he bought himself."""
     assert ours_to_sell({"ZZZ": position("ZZZ", 7)}, Story().state)["ZZZ"].sellable == Decimal(7)
+
+
+def test_a_plan_sells_what_was_just_sold_no_second_time(tmp_path: Path) -> None:
+    """The broker's positions lag behind its own fills: the next cycle plans no sell of what is gone."""
+    house = House(tmp_path)
+    before = house.broker.positions()
+    house.run(sell("BBB"))
+    pytest.MonkeyPatch().setattr(house.broker, "positions", lambda: before)
+    house.run(sell("BBB"), buy("CCC", 10))
+    assert [wish.symbol for wish in house.cycle.opened.sells] == []

@@ -33,7 +33,7 @@ def refused(house: House, symbol: str, rules: Rules | None = None, **changes: An
     """What the checks say of the order as if it stood unsent, with these changes."""
     driver = house.driver()
     driver.enter_session(None)
-    driver._look_at_the_clock()
+    driver.look_at_the_clock()
     unsent: Order = replace(
         house.order(symbol), phase=OrderPhase.LOCAL, close_reason=None, sends=0, cum_qty=0, deadline=None, **changes
     )
