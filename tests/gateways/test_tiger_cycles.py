@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from oms.bench.tiger import MEASURED, bench
+from oms.engine import submission
 from oms.errors import BrokerUnavailable
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
@@ -23,7 +24,7 @@ from oms.sim.laws import LAWS
 from tests.engine.house import buy, sell
 from tests.gateways.tiger_house import Death, TigerHouse
 from tests.tigerd.book import PRIME_ACCOUNT
-from tests.tigerd.faults import WIRE_FAULTS
+from tests.tigerd.faults import WIRE_FAULTS, Fault, Way
 
 SECOND = timedelta(seconds=1)
 Build = Callable[..., TigerHouse]
@@ -182,6 +183,22 @@ def test_duplicate_number_refused(build: Build, side: str) -> None:
     assert max(order.sends for order in house.orders) >= 2
     assert all(order.ord_status is OrdStatus.FILLED for order in house.orders)
     house.judge()
+
+
+def test_reply_that_drips_without_an_end(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that never ends keeps every time-out of the transport away; the engine's own limit ends the waiting in doubt,
+    and the order is found.
+    """
+    monkeypatch.setattr(submission, "CALL_LIMIT_S", 0.5)
+    hands = ThreadHands(8)
+    house = build(clock=SystemClock(), hands=hands, rules=Rules(poll=SECOND / 10, grace=SECOND / 10))
+    house.desk.gateway.fail("place_order", Fault(Way.DRIP_ON))
+    ending = house.run(sell("AAA"), buy("CCC", 30))
+    assert (ending.exit_code, house.cycle.outcome) == (0, "complete")
+    assert house.order("AAA").in_doubt is False
+    assert "order_in_doubt" in house.journal.kinds
+    house.judge()
+    hands.close()
 
 
 def test_doubt_that_is_held_for_a_person(build: Build) -> None:

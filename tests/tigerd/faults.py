@@ -13,6 +13,7 @@ class Way(Enum):
     RST = "the connection is reset"
     SILENCE = "nothing more is said"
     DRIP = "the reply comes byte by byte, and stops"
+    DRIP_ON = "the reply comes byte by byte, without an end"
     STATUS = "another HTTP status"
     REDIRECT = "a redirect to this same gateway"
     MALFORMED = "a body that is no JSON"

@@ -209,6 +209,11 @@ class Gateway:
                     connection.sendall(bytes([byte]))
                 self._wait_for_the_end(connection)
                 return False
+            case Way.DRIP_ON:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not self._closing.wait(0.02):
+                    connection.sendall(b"x")
+                return False
             case Way.STATUS:
                 return _send(connection, b'{"error": "no"}', f"{fault.status} No", {"Retry-After": "0"})
             case Way.REDIRECT:
