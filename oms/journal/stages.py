@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, func, or_, select, type_coerce
 
 from oms.journal import tables
 from oms.journal.answers import Answer, instant, money
 from oms.journal.loading import STORED, newest_of_kind, recorded
 from oms.journal.reader import Reader
+from oms.journal.scalars import from_micro
 from oms.model.cycle import TABLE, Phase
 from oms.model.event import CycleOpened, CycleResumed, Recorded
 from oms.model.order import Side
@@ -97,13 +98,16 @@ def moved(reader: Reader, cycle_ids: Collection[str]) -> dict[str, Answer]:
         return func.coalesce(func.sum(case((where, column), else_=0)), 0)
 
     filled = orders.c.cum_qty >= orders.c.order_qty
-    held = or_(orders.c.quarantined, and_(orders.c.phase == "AMBIGUOUS", orders.c.in_doubt))
+    quarantined, in_doubt = (type_coerce(each, BigInteger) == 1 for each in (orders.c.quarantined, orders.c.in_doubt))
+    held = or_(quarantined, and_(orders.c.phase == "AMBIGUOUS", in_doubt))
+    # As whole numbers: the sum of such a column is another type on PostgreSQL than the column itself.
+    notional, fees = (type_coerce(each, BigInteger) for each in (orders.c.notional, orders.c.fees))
     statement = (
         select(
             orders.c.cycle_id,
-            total(orders.c.notional, sold).label("proceeds"),
-            total(orders.c.notional, bought).label("spent"),
-            func.sum(orders.c.fees).label("fees"),
+            total(notional, sold).label("proceeds"),
+            total(notional, bought).label("spent"),
+            func.sum(fees).label("fees"),
             func.sum(case((and_(sold, filled), 1), else_=0)).label("sells_filled"),
             func.sum(case((and_(bought, filled), 1), else_=0)).label("buys_filled"),
             func.sum(case((and_(bought, orders.c.sends > 0), 1), else_=0)).label("buys_sent"),
@@ -118,9 +122,9 @@ def moved(reader: Reader, cycle_ids: Collection[str]) -> dict[str, Answer]:
         rows = connection.execute(statement).mappings().all()
     return {
         row["cycle_id"]: {
-            "proceeds": money(row["proceeds"]),
-            "spent": money(row["spent"]),
-            "fees": money(row["fees"]),
+            "proceeds": money(from_micro(int(row["proceeds"]))),
+            "spent": money(from_micro(int(row["spent"]))),
+            "fees": money(from_micro(int(row["fees"]))),
             "sells_filled": row["sells_filled"],
             "buys_filled": row["buys_filled"],
             "buys_sent": row["buys_sent"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,8 +16,8 @@ import pytest
 from sqlalchemy import event
 
 from oms.errors import UsageError
-from oms.journal import views
-from oms.journal.reader import Reader, reader_over
+from oms.journal import stages, views
+from oms.journal.reader import Reader, open_reader, reader_over
 from oms.journal.store import SqliteJournal, open_journal
 from oms.model.detail import HaltScope
 from oms.model.event import Halted, Released
@@ -329,6 +330,12 @@ FILTERS = {
     "kind": views.EventFilter(kind="order_filled"),
     "time": views.EventFilter(since=START, until=START),
 }
+QUESTIONS |= {
+    "what cycles moved": lambda r: stages.moved(r, ["c-1", "c-2"]),
+    "phases of cycles": lambda r: stages.phases(r, ["c-1", "c-2"], START),
+    "facts with their links": lambda r: stages.linked_facts(r, "c-1"),
+    "newest facts": lambda r: stages.newest(r, [Halted.kind, Released.kind], 5),
+}
 QUESTIONS |= {f"journal query, {name}": partial(views.journal_query, wanted=f) for name, f in FILTERS.items()}
 
 
@@ -370,3 +377,14 @@ def test_a_start_scans_no_table(story: Path, open_one: OpenOne, monkeypatch: pyt
     open_one().close()
     assert plans
     assert not [plan for plan in plans if plan.startswith("SCAN")], "\n".join(plans)
+
+
+def test_several_questions_at_once_see_one_state(journal: SqliteJournal, path: Path, clock: FakeClock) -> None:
+    """What is journaled between two questions of one page is seen by neither, and by the next page."""
+    journal.append_barrier([account_opened()])
+    with closing(open_reader(f"sqlite:///{path}")) as reader:
+        with reader.at_once() as still:
+            before = views.status(still, now=clock.now())["journal"]["seq"]
+            journal.append([Halted(scope=HaltScope.ALL, reason="meanwhile", author="ada")])
+            assert views.status(still, now=clock.now())["journal"]["seq"] == before
+        assert views.status(reader, now=clock.now())["journal"]["seq"] == before + 1

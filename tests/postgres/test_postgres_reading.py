@@ -19,7 +19,7 @@ from oms.audit.sql import Question
 from oms.audit.sql_postgres import PostgresQuestion
 from oms.audit.then import funds_at, positions_at, status_at
 from oms.errors import UsageError
-from oms.journal import views
+from oms.journal import stages, views
 from oms.journal.filters import EventFilter
 from oms.journal.postgres.address import parse
 from oms.journal.postgres.journal import open_postgres
@@ -35,6 +35,15 @@ from tests.postgres.server import Server
 def no_rules(canonical: str) -> Any:
     """The story keeps no configuration, so nobody asks."""
     raise AssertionError(canonical)
+
+
+def cycle_ids(reader: Reader) -> list[str]:
+    return [each["cycle_id"] for each in views.cycle_list(reader)["cycles"]]
+
+
+def at_once(reader: Reader) -> Any:
+    with reader.at_once() as still:
+        return views.funds(still), views.positions(still)
 
 
 QUESTIONS: dict[str, Callable[[Reader], Any]] = {
@@ -66,6 +75,11 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "the past": lambda r: status_at(r, START + timedelta(days=1)),
     "past funds": lambda r: funds_at(r, START + timedelta(days=1)),
     "past positions": lambda r: positions_at(r, START + timedelta(days=1)),
+    "what cycles moved": lambda r: stages.moved(r, cycle_ids(r)),
+    "phases of cycles": lambda r: stages.phases(r, cycle_ids(r), START),
+    "facts with their links": lambda r: [stages.linked_facts(r, each) for each in cycle_ids(r)],
+    "newest facts": lambda r: stages.newest(r, ["halted", "released"], 5),
+    "several at once": at_once,
 }
 
 
