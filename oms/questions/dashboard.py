@@ -23,13 +23,12 @@ def dashboard(desk: Desk) -> dict[str, Any]:
     """
     status = account.status(desk)
     held = account.positions(desk)["positions"]
-    today = performance.pnl(desk)["today"]
     tasks = status["tasks"]
     healthy = sum(1 for task in tasks if task["healthy"])
     return {
         "bot": _bot(status),
         "heartbeat": _seconds(status["heartbeat"]),
-        "pnl": float(today["total"]),
+        "pnl": float(_today(desk, status, held)),
         "positions": [
             {
                 "symbol": each["symbol"],
@@ -43,6 +42,25 @@ def dashboard(desk: Desk) -> dict[str, Any]:
         "real_positions": list(_real(held, desk.ask(_differences, {}))),
         "task_health": {"healthy_tasks": healthy, "error_tasks": len(tasks) - healthy, "total_tasks": len(tasks)},
     }
+
+
+_MORNINGS: dict[str, tuple[str, Decimal]] = {}
+"""For each journal its trading day, and what was not realised as it began: found once a day, by one walk over all fills."""
+
+
+def _today(desk: Desk, status: Answer, held: Iterable[Answer]) -> Decimal:
+    """What today brought, as ``pnl`` reckons it: what sales realised, and by how much the shares held have moved."""
+    day, realised = status["trading_day"], Decimal(status["realised_today"] or 0)
+    if day is None:
+        return realised
+    url = f"{desk.loaded.journal_url} {desk.dry_run}"
+    known = _MORNINGS.get(url)
+    if known is None or known[0] != day:
+        found = performance.pnl(desk)
+        known = (day, Decimal(found["total"]["unrealised"]) - Decimal(found["today"]["unrealised"]))
+        if found["trading_day"] == day:
+            _MORNINGS[url] = known
+    return realised + sum(Decimal(each["unrealized_pnl"] or 0) for each in held) - known[1]
 
 
 def _bot(status: Answer) -> str:

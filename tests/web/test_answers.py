@@ -204,6 +204,8 @@ def test_the_status_for_old_dashboards_has_exactly_their_shape(house: House, emp
             assert set(each) == {"symbol", "qty", "value", "score"}
         for each in answer["real_positions"]:
             assert set(each) == {"symbol", "quantity", "market_value", "unrealized_pnl"}
+    today = house.reader().get("/api/v1/pnl").json()["today"]["total"]
+    assert house.reader().get("/api/status").json()["pnl"] == float(today)
     held = {each["symbol"]: each["qty"] for each in house.reader().get("/api/status").json()["positions"]}
     assert held["AAA"] == 40
     assert held == {
