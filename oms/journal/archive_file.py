@@ -19,7 +19,7 @@ from oms import crashpoints
 from oms.errors import DamagedError, StorageError
 from oms.journal import archives, tables
 from oms.journal.casting import insert_sql
-from oms.journal.chain import StoredRow, Walk, walk
+from oms.journal.chain import Walk, follow
 from oms.journal.connection import driver, make_private_file, translate
 from oms.journal.reader import Reader
 from oms.journal.tables import SCHEMA_REVISION
@@ -156,14 +156,9 @@ def _read_back(file: Path, part: Part, account: str) -> Walk:
             rows = raw.execute(
                 "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account FROM events ORDER BY seq"
             )
-            return walk(account, _stored(rows, account), part.first_seq - 1, part.previous)
+            return follow(account, rows, part.first_seq - 1, part.previous)
     except sqlite3.Error as error:
         raise translate(error, file, "reading the archive") from error
-
-
-def _stored(rows: Iterator[Any], account: str) -> Iterator[tuple[StoredRow, bytes]]:
-    for row in rows:
-        yield row[:8], row[8] if row[9] == account else b""
 
 
 def _to_disk(place: Path) -> None:

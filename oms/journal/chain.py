@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 DOMAIN = "oms.event/1"
 """Says what is hashed, so that no other text can pass for a row."""
@@ -20,17 +21,36 @@ def genesis(account: str) -> bytes:
 
 def link(previous: bytes, account: str, row: StoredRow) -> bytes:
     """The hash of one row. Every part carries its length, so no two rows have the same text."""
-    seq, at, cycle_id, version, cl_ord_id, symbol, kind, data = row
+    return _linked(previous, _lead(account), *row)
+
+
+def _lead(account: str) -> str:
+    """What the text of every row of an account begins with."""
+    return f"{DOMAIN}:{len(account)}:{account}:"
+
+
+def _linked(  # noqa: PLR0917  # the columns of a row in their order; names would cost a tenth of a whole verification
+    previous: bytes,
+    lead: str,
+    seq: int,
+    at: int,
+    cycle_id: str | None,
+    version: int | None,
+    cl_ord_id: str | None,
+    symbol: str | None,
+    kind: str,
+    data: str,
+) -> bytes:
     # Written out for each part, since a whole verification does this for every row there is.
     text = (
-        f"{DOMAIN}:{len(account)}:{account}:{seq}:{at}:{version}:"
+        f"{lead}{seq}:{at}:{version}:"
         f"{'-' if cycle_id is None else f'{len(cycle_id)}:{cycle_id}'}"
         f"{'-' if cl_ord_id is None else f'{len(cl_ord_id)}:{cl_ord_id}'}"
         f"{'-' if symbol is None else f'{len(symbol)}:{symbol}'}"
         f"{len(kind)}:{kind}{len(data)}:{data}"
     )
     # A stored value may be anything once somebody edits the file; it must then differ, not fail.
-    return sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
+    return sha256(previous + (text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass"))).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +68,24 @@ class Walk:
 
 def walk(account: str, rows: Iterable[tuple[StoredRow, bytes]], seq: int = 0, head: bytes | None = None) -> Walk:
     """Follow ``rows`` in their order after row ``seq`` with hash ``head``, up to the first that does not fit."""
+    return follow(account, ((*row, stored, account) for row, stored in rows), seq, head)
+
+
+def follow(account: str, rows: Iterable[Any], seq: int = 0, head: bytes | None = None) -> Walk:
+    """The same for rows as a database gives them: the parts of a stored row, its hash, the account that it names."""
     previous = genesis(account) if head is None else head
-    for row, stored in rows:
-        if row[0] != seq + 1:
-            problem = f"row {seq + 1} is missing" if row[0] > seq + 1 else f"row {row[0]} is there twice"
+    lead = _lead(account)
+    for place, at, cycle_id, version, cl_ord_id, symbol, kind, data, stored, named in rows:
+        if place != seq + 1:
+            problem = f"row {seq + 1} is missing" if place > seq + 1 else f"row {place} is there twice"
             return Walk(seq=seq, head=previous, bad=seq + 1, problem=problem)
         try:
-            expected = link(previous, account, row)
+            expected = _linked(previous, lead, place, at, cycle_id, version, cl_ord_id, symbol, kind, data)
         except TypeError:
             expected = b""
-        if expected != stored:
-            problem = f"row {row[0]} is not what was written: its content does not match its hash"
-            return Walk(seq=seq, head=previous, bad=row[0], problem=problem)
-        seq, previous = row[0], expected
+        # A row that names another account does not belong here, whatever its hash.
+        if expected != stored or named != account:
+            problem = f"row {place} is not what was written: its content does not match its hash"
+            return Walk(seq=seq, head=previous, bad=place, problem=problem)
+        seq, previous = place, expected
     return Walk(seq=seq, head=previous, bad=None)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table
 from oms.errors import DamagedError
 from oms.journal import anchors, archives, loading, marks, tables
 from oms.journal.answers import Answer
-from oms.journal.chain import StoredRow, Walk, walk
+from oms.journal.chain import Walk, follow
 from oms.journal.codec import decode
 from oms.journal.connection import driver, tune_scratch, writer_engine
 from oms.journal.projection import Shadow
@@ -178,7 +178,7 @@ def _walk(connection: Connection, account: str, start: int) -> Walk:
         if row is None or not isinstance(row[0], bytes):
             raise _Bad(f"row {start} is missing", RESTORE, start)
         head = row[0]
-    return walk(account, _stored(archives.every_row(statements(connection), account, start), account), start, head)
+    return follow(account, archives.every_row(statements(connection), account, start), start, head)
 
 
 def _check_verified(connection: Connection, account: str, seq: int, link: bytes) -> None:
@@ -188,12 +188,6 @@ def _check_verified(connection: Connection, account: str, seq: int, link: bytes)
         raise _Bad(f"row {seq}, good at the last verification, is missing: the tail was cut off", RESTORE, seq)
     if row[0] != link:
         raise _Bad(f"row {seq} is not the one that was good at the last verification", RESTORE, seq)
-
-
-def _stored(rows: Iterator[Any], account: str) -> Iterator[tuple[StoredRow, bytes]]:
-    for row in rows:
-        # A row that names another account does not belong here, whatever its hash.
-        yield row[:8], row[8] if row[9] == account else b""
 
 
 def _check_head(connection: Connection, account: str, walked: Walk) -> None:
