@@ -14,7 +14,7 @@ from oms.engine.register import Register
 from oms.engine.selecting import Selecting
 from oms.gateways.threads import ThreadHands
 from oms.model.signal import Signals
-from oms.model.task import SELECTION
+from oms.model.task import NOTIFICATION, RECONCILIATION, SELECTION
 from oms.ports import Follower
 
 ERRANDS = 2
@@ -44,8 +44,14 @@ class StandingTasks:
         """Where the wishes of a cycle come from."""
         self.tend: Callable[[], None] = self.errands.tend if loop else self.register.write
         self._choose(loaded, signals, loop=loop)
-        if loop and not driver.market.skips_nights:
+        if driver.market.skips_nights:
+            self.register.waits(
+                RECONCILIATION, "each cycle compares for itself; between played days nothing changes", None
+            )
+        elif loop:
             self.errands.add(Reconciling(driver, loaded.config.worker.reconciliation))
+        if not followers:
+            self.register.waits(NOTIFICATION, "nobody is to be told", None)
         for follower in followers if loop else ():
             self.errands.add(Following(follower))
 

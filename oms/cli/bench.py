@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from oms.cli import bench_fleets, options
+from oms.cli import bench_fleets, bench_screen, options
 
 
 @click.group()
@@ -156,6 +156,7 @@ _SPANS = {
 
 bench.add_command(bench_fleets.postgres)
 bench.add_command(bench_fleets.fleet)
+bench.add_command(bench_screen.screen)
 
 
 @bench.command()
