@@ -105,7 +105,7 @@ class Trading:
     def _trade(self) -> int:
         from oms import app
 
-        stopping = Stopping(watchdog=Watchdog())
+        stopping = Stopping(self._prefix, watchdog=Watchdog())
         with stopping.listening():
             market = app.market_of(self._loaded)
             if self._wishes is not None:

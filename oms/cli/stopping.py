@@ -13,7 +13,7 @@ from oms.service.sd_notify import Watchdog
 
 _CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
 _NOTICE = (
-    b"\noms: stopping after this step; orders at the broker keep working. Once more ends it at once, "
+    b"oms: stopping after this step; orders at the broker keep working. Once more ends it at once, "
     b"which is safe too: the next run goes on.\n"
 )
 
@@ -21,7 +21,9 @@ _NOTICE = (
 class Stopping:
     """Called by the engine: the exit code it is asked to end with, None while it may go on."""
 
-    def __init__(self, watchdog: Watchdog | None = None) -> None:
+    def __init__(self, prefix: str = "", watchdog: Watchdog | None = None) -> None:
+        """``prefix`` stands before what is said, as before every line of a dry run."""
+        self._notice = f"\n{prefix}".encode() + _NOTICE
         self._code: int | None = None
         self._watchdog = watchdog or Watchdog({})
 
@@ -45,4 +47,4 @@ class Stopping:
         for each in _CODES:
             signal.signal(each, signal.SIG_DFL)
         with suppress(OSError):
-            os.write(2, _NOTICE)
+            os.write(2, self._notice)
