@@ -6,17 +6,23 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from oms.config import load_config
+from oms.journal.reader import open_reader
 from oms.journal.store import open_journal
+from oms.web.pages.frame import frame, status_of
+from oms.web.pages.page import Asked
 from oms.web.paint import PAGES, PATHS
 from oms.web.site import table
 from tests.contract.journal_contract import LEASE_S
 from tests.fakes.clock import FakeClock
-from tests.journal.facts import ACCOUNT, Script, account_opened, full_story, write
+from tests.journal.facts import ACCOUNT, NOON, Script, account_opened, full_story, write
 from tests.web.house import House, house_in, html
 
 HTML = {"Accept": "text/html"}
@@ -131,6 +137,19 @@ def test_a_halt_is_one_press_and_a_release_asks(odd: House, house: House) -> Non
     halted = html(odd.browser().get("/"))
     release = halted[halted.index("Release…") :]
     assert re.search(r'^.*?action="/do/release".*?name="reason"[^>]*required', release, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("source", "after_h", "shown"), [("yahoo", 1, True), ("yahoo", 5, False), ("replay", 1, False)]
+)
+def test_a_market_of_this_world_says_when_it_closes(odd: House, source: str, after_h: int, shown: bool) -> None:
+    """The close of the last cycle's trading day is told while it lies ahead; that of a played day is of no clock here."""
+    loaded = load_config(odd.folder / "config.yaml", {}, {"market.source": source})
+    now = NOON + timedelta(hours=after_h)
+    with closing(open_reader(loaded.journal_url)) as reader:
+        status = status_of(loaded, reader, now, dry_run=False)
+        around = frame(Asked(loaded=loaded, reader=reader, now=now, query={}, status=status))
+    assert around["closes"] == ("2026-03-02T21:00:00.000000Z" if shown else None)
 
 
 def test_a_reader_without_the_right_to_operate_gets_no_buttons(house: House) -> None:

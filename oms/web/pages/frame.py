@@ -7,8 +7,10 @@ from typing import Any
 
 from oms.config import LoadedConfig
 from oms.journal import views
-from oms.journal.answers import Answer
+from oms.journal.answers import Answer, instant
 from oms.journal.reader import Reader
+from oms.journal.stages import newest
+from oms.model.event import CycleOpened
 from oms.web.pages.page import Asked
 
 _UNKNOWN = (
@@ -52,6 +54,7 @@ def frame(asked: Asked) -> Answer:
         "is_played": config.market.source in _PLAYED,
         "exchange": config.market.exchange,
         "trading_day": status["trading_day"],
+        "closes": _closes(asked),
         "running": status["running"],
         "heartbeat": status["heartbeat"],
         "halted": status["halted"],
@@ -62,3 +65,13 @@ def frame(asked: Asked) -> Answer:
         "frozen": [each for each in status["frozen"] if each["symbol"] not in about],
         "ailing": [task for task in status["tasks"] if not task["healthy"] and task["name"] != "engine"],
     }
+
+
+def _closes(asked: Asked) -> str | None:
+    """When the trading day of the last cycle ends; None where it is over, or is played and not of this world."""
+    if asked.reader is None or asked.loaded.config.market.source in _PLAYED:
+        return None
+    opened = next(iter(newest(asked.reader, [CycleOpened.kind], 1)), None)
+    if opened is None or not isinstance(opened.event, CycleOpened) or opened.event.closes <= asked.now:
+        return None
+    return instant(opened.event.closes)
