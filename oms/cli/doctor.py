@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH = 13
 """Columns of a check's name."""
+PROBE_WIDTH = 33
+"""The same where the broker is tried out: what was tried has longer names."""
 
 
 @click.command()
@@ -43,7 +45,7 @@ def doctor(*, json_: bool, dry_run: bool, probe: bool, symbol: str | None) -> in
         for check in _checks(dry_run=dry_run, probing=probe, symbol=options.symbol(symbol)):
             checks.append(check)
             if not json_:
-                for line in _lines(check):
+                for line in _lines(check, PROBE_WIDTH if probe else WIDTH):
                     click.echo(line)
     except OmsError as error:  # of the probe: a check never raises
         code = error.exit_code
@@ -86,18 +88,18 @@ def _probe(loaded: LoadedConfig, symbol: str | None) -> Iterator[Check]:
         yield Check(name=finding.name, ok=finding.ok, found=finding.found, remedy=finding.remedy)
 
 
-def _lines(check: Check) -> Iterator[str]:
+def _lines(check: Check, width: int) -> Iterator[str]:
     mark = "ok    " if check.ok else "FAILED"
     first, *rest = check.found.splitlines() or [""]
-    yield f"{mark} {check.name:<{WIDTH}} {first}"
+    yield f"{mark} {check.name:<{width}} {first}"
     for line in rest:
-        yield f"{'':{WIDTH + 8}}{line}"
+        yield f"{'':{width + 8}}{line}"
     if check.remedy:
         yield from textwrap.wrap(
             check.remedy,
             width=110,
-            initial_indent=f"{'':{WIDTH + 8}}mend it: ",
-            subsequent_indent=f"{'':{WIDTH + 8}}",
+            initial_indent=f"{'':{width + 8}}mend it: ",
+            subsequent_indent=f"{'':{width + 8}}",
             break_on_hyphens=False,
             break_long_words=False,
         )

@@ -179,9 +179,9 @@ class TestProbe:
         monkeypatch.setattr("oms.probing.probe", probe)
         code, said = paper.call("doctor", "--probe", "--symbol", "MSFT")
         assert (code, asked) == (3, [("paper", "MSFT")])
-        assert "ok     repeat        refused" in said
+        assert f"ok     {'repeat':<33} refused" in said
         assert "oms: trying" in said
-        assert "FAILED mark          not echoed" in said
+        assert f"FAILED {'mark':<33} not echoed" in said
 
     def test_not_before_all_is_well(self, paper: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """While a check fails, nothing is placed."""
