@@ -284,7 +284,7 @@ class Engine:
         self._require_ours(loaded)
         if isinstance(self.broker, TigerBroker):
             self.broker.trust(self.journal.state.probed)
-        self.inbox = open_mailbox(where.journal_url, where.inbox, config.account)
+        self.inbox = open_mailbox(where.journal_url, where.inbox, config.account, self.journal)
         self._hands = ThreadHands(config.execution.max_in_flight + 4)
         self.driver = Driver(
             self.journal,

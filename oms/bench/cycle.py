@@ -22,6 +22,7 @@ from oms.journal.store import open_journal
 from oms.model.order import Side
 from oms.model.rules import Rules
 from oms.model.signal import Signal, Signals
+from oms.ports import Mailbox
 
 QUANTITY = 100
 LIFTED = Rules(
@@ -36,7 +37,14 @@ LIFTED = Rules(
 class CycleBench:
     """Runs cycles of ``sells`` sells and ``buys`` buys, one after the other, in one process that holds its lease."""
 
-    def __init__(self, folder: Path, sells: int = 10, buys: int = 10, journal: AccountJournal | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sells: int = 10,
+        buys: int = 10,
+        journal: AccountJournal | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> None:
         self._sells, self._buys = sells, buys
         self._clock = SystemClock()
         market = NoopMarket()
@@ -45,7 +53,7 @@ class CycleBench:
         broker = NoopBroker(self._clock, market, Decimal(1_000_000_000), held, 2 * (sells + buys))
         url = f"sqlite:///{(folder / 'bench.db').as_posix()}"
         self.journal: AccountJournal = journal or open_journal(url, "bench", "paper", self._clock)
-        self._inbox = Inbox(folder / "inbox.db")
+        self._inbox: Mailbox = mailbox or Inbox(folder / "inbox.db")
         self._hands = ThreadHands(8)
         self._outside = (broker, market)
         self._count = 0

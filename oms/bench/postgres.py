@@ -18,6 +18,7 @@ import psycopg
 from oms.bench.cycle import CycleBench
 from oms.gateways.system_clock import SystemClock
 from oms.journal.postgres.address import Address, parse
+from oms.journal.postgres.inbox import PostgresInbox
 from oms.journal.postgres.journal import connected, open_postgres
 
 SCHEMA = "oms_bench"
@@ -155,7 +156,7 @@ def _work(
             place = Path(folder) / account
             place.mkdir()
             journal = open_postgres(parse(url), account, "paper", SystemClock(), 600.0)
-            made = CycleBench(place, journal=journal)
+            made = CycleBench(place, journal=journal, mailbox=PostgresInbox(parse(url), account, journal.connection))
             stack.callback(made.close)
             made.cycle()
             benches.append(made)

@@ -190,3 +190,6 @@ def web(*, json_: bool, rows: int, readers: int, folder: str | None) -> None:
         f"a cycle of 20 orders: {stream['alone_ms']} ms alone, {stream['beside_readers_ms']} ms with {readers} readers "
         f"of the stream ({float(stream['slower']):+.1%}); they read {stream['events_read']:,} events"
     )
+
+
+bench.add_command(bench_fleets.partitions)

@@ -83,3 +83,27 @@ def fleet(*, json_: bool, accounts: int, every: float, **figures: float) -> None
         click.echo(
             f"  {run['lanes']:>6} lanes: median {late['p50']}, 99 in 100 within {late['p99']}, the last {late['max']}"
         )
+
+
+@click.command()
+@options.common
+@options.as_json
+@click.option(
+    "--rows", type=click.IntRange(1000, 100_000_000), default=400_000, show_default=True, help="Of each layout."
+)
+@click.option("--accounts", type=click.IntRange(1, 100_000), default=200, show_default=True, help="That they are of.")
+@click.argument("url")
+def partitions(*, json_: bool, rows: int, accounts: int, url: str) -> None:
+    """Time facts in one table, split by account and split by month, on the PostgreSQL at URL."""
+    from oms.bench import partitions as room
+
+    found = room.bench(url, rows, accounts)
+    if json_:
+        options.print_json("oms.bench.partitions/1", found)
+        return
+    click.echo(f"{rows:,} rows of {accounts:,} accounts")
+    for name, figures in found["layouts"].items():
+        click.echo(
+            f"  {name:<12}{figures['rows_a_second']:>9,} rows a second, {figures['bytes_a_row']} bytes a row; last row of "
+            f"an account {figures['last_row_ms']} ms, a cycle by its id {figures['cycle_ms']} ms"
+        )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +20,7 @@ from procrastinate.worker import Worker
 
 from oms import __version__
 from oms.config import LoadedConfig
-from oms.errors import EXIT_DONE, EXIT_TERMINATED, StorageError
+from oms.errors import EXIT_DONE, EXIT_TERMINATED, RefusedError, StorageError
 from oms.fleet import task_queue
 from oms.fleet.database import Database
 from oms.fleet.duty import take_turn
@@ -56,6 +58,24 @@ _COUNT = (
 
 T = TypeVar("T")
 
+CLOCKS_APART_S = 3.0
+"""A machine whose clock is further from the server's than this takes no account: leases are compared by clocks."""
+
+
+def refuse_wrong_clock(database: Database, now: float) -> None:
+    """See that this machine's clock agrees with the server's.
+
+    Raises:
+        RefusedError: it does not.
+    """
+    row = database.one("SELECT extract(epoch FROM clock_timestamp())::double precision")
+    gap = 0.0 if row is None else now - float(row[0])
+    if abs(gap) > CLOCKS_APART_S:
+        raise RefusedError(
+            f"the clock of this machine is {abs(gap):.0f} s {'ahead of' if gap > 0 else 'behind'} the server's: leases "
+            "rest on clocks that agree; set it right (NTP), then start the worker again"
+        )
+
 
 class FleetWorker:
     """One process that takes turns for many accounts."""
@@ -88,7 +108,11 @@ class FleetWorker:
         Raises:
             StorageError: the server was lost; leases end by themselves, and a fresh start goes on.
         """
+        for noisy in ("procrastinate", "psycopg.pool"):
+            # What a person must know is said by this worker itself, or is in `fleet status`.
+            logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
         task_queue.prepare(self._database)
+        refuse_wrong_clock(self._database, time.time())
         values = (self.name, socket.gethostname(), os.getpid(), __version__, self._lanes)
         self._database.do(_REGISTER, values)
         try:

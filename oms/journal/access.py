@@ -54,13 +54,16 @@ def open_account(
     return open_journal(url, account, mode, clock, lease_seconds, process=process, say=say)
 
 
-def open_mailbox(url: str, inbox: Path, account: str) -> Post:
-    """The mailbox of an account: a table beside its journal on PostgreSQL, else the file ``inbox``."""
+def open_mailbox(url: str, inbox: Path, account: str, journal: AccountJournal | None = None) -> Post:
+    """The mailbox of an account: a table beside its journal on PostgreSQL, else the file ``inbox``.
+
+    Whoever holds the ``journal`` gives it, so that a look into the table needs no connection of its own.
+    """
     if is_postgres(url):
         from oms.journal.postgres.address import parse
         from oms.journal.postgres.inbox import PostgresInbox
 
-        return PostgresInbox(parse(url), account)
+        return PostgresInbox(parse(url), account, None if journal is None else journal.connection)
     return Inbox(inbox)
 
 

@@ -32,7 +32,7 @@ from oms.ports import Clock, Lease
 
 ANCHOR_INTERVAL = timedelta(hours=1)
 
-_INSERT_EVENT = insert_sql(tables.events)
+INSERT_EVENT = insert_sql(tables.events)
 _ADVANCE = (
     "UPDATE heads SET seq = ?, hash = ? WHERE account = ? AND seq = ? AND hash = ?"
     " AND EXISTS (SELECT 1 FROM lease WHERE account = ? AND fence = ?)"
@@ -150,7 +150,7 @@ class AccountJournal(ABC):
             rows = self._fold(events, encoded)
             with self._transaction(is_barrier=is_barrier):
                 self._advance(rows[-1][1], rows[-1][-1], is_barrier=is_barrier)
-                self._insert(rows)
+                self._raw.executemany(INSERT_EVENT, rows)
                 self._shadow.write(self._raw, self.state)
                 crashpoints.point(before)
                 self._raw.execute("COMMIT")
@@ -184,9 +184,6 @@ class AccountJournal(ABC):
         if done.rowcount != 1:
             raise fence_lost(self._raw, self._account, fence)
         self._moved(seq, link_hash, is_barrier=is_barrier)
-
-    def _insert(self, rows: Sequence[Row]) -> None:
-        self._raw.executemany(_INSERT_EVENT, rows)
 
     def _moved(self, seq: int, link_hash: bytes, *, is_barrier: bool) -> None:
         covered = (seq, link_hash) if is_barrier else (self._head.barrier_seq, self._head.barrier_hash)

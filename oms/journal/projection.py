@@ -176,8 +176,7 @@ class Shadow:
 
 
 def _put(raw: Statements, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    for row in rows:
-        raw.execute(_CASTS[table].upsert, row)
+    raw.executemany(_CASTS[table].upsert, rows)
 
 
 def _replace(

@@ -15,7 +15,7 @@ from oms.config import LoadedConfig, load_config
 from oms.fleet import task_queue
 from oms.fleet.database import Database, database_of
 from oms.fleet.registry import Member
-from tests.postgres.server import Server
+from tests.postgres.server import Server, the_server
 
 ROOT = Path(__file__).parents[2]
 QUICK = """\
@@ -32,19 +32,22 @@ SYMBOLS = "AMGN\nOXY\nBA\nGD\nABT\nF\nPG\nCOST\n"
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
+def server() -> Server:
+    return the_server()
 
 
 @pytest.fixture
-def loaded(server: Server, tmp_path: Path) -> Iterator[LoadedConfig]:
-    database = server.new_database()
-    (tmp_path / "config.yaml").write_text(QUICK.format(url=server.url(database)), encoding="utf-8")
+def place(server: Server) -> Iterator[str]:
+    """The database: one that tests use one after the other."""
+    yield server.shared
+    server.clear(server.shared)
+
+
+@pytest.fixture
+def loaded(server: Server, place: str, tmp_path: Path) -> LoadedConfig:
+    (tmp_path / "config.yaml").write_text(QUICK.format(url=server.url(place)), encoding="utf-8")
     (tmp_path / "universe.txt").write_text(SYMBOLS, encoding="utf-8")
-    yield load_config(tmp_path / "config.yaml", {})
-    server.drop(database)
+    return load_config(tmp_path / "config.yaml", {})
 
 
 @pytest.fixture

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 
 from oms.config import LoadedConfig
-from oms.errors import Refused, UsageError
+from oms.errors import Refused, RefusedError, UsageError
 from oms.fleet import limits, registry
 from oms.fleet.database import Database
 from oms.fleet.limits import NOTIONAL, RATE, SharedRate, behind_gate
+from oms.fleet.worker import refuse_wrong_clock
 from oms.journal.postgres.inbox import PostgresInbox
 from oms.model.order import OrderRequest, OrdType, Side
 from oms.ports import Broker
@@ -191,3 +193,11 @@ def test_one_rate_for_all_who_share_a_credential(database: Database) -> None:
         pass
     assert 0 < rate.wait() < 0.2
     assert SharedRate(database, "other", 600).take()
+
+
+@pytest.mark.parametrize("gap", [-60.0, 60.0])
+def test_a_machine_with_a_wrong_clock_takes_no_account(database: Database, gap: float) -> None:
+    """Whether a lease has ended is told by clocks, so they must agree: exit 5, with what mends it."""
+    refuse_wrong_clock(database, time.time())
+    with pytest.raises(RefusedError, match="NTP"):
+        refuse_wrong_clock(database, time.time() + gap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -23,8 +23,17 @@ from oms.journal.reader import open_reader
 from oms.journal.verify import verify
 from oms.places import places
 from tests.fleet.conftest import Start, member
+from tests.postgres.server import Server
 
 PATIENCE_S = 240
+
+
+@pytest.fixture
+def place(server: Server) -> Iterator[str]:
+    """A database of its own: workers may hold on to it until the very end of a test."""
+    name = server.new_database()
+    yield name
+    server.drop(name)
 
 
 def wait_for(database: Database, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

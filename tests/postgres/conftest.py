@@ -14,14 +14,12 @@ from oms.journal.postgres.journal import PostgresJournal, open_postgres
 from tests.contract.journal_contract import LEASE_S
 from tests.fakes.clock import FakeClock
 from tests.journal.facts import ACCOUNT
-from tests.postgres.server import Server
+from tests.postgres.server import Server, the_server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
+def server() -> Server:
+    return the_server()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import tempfile
 import time
 import warnings
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ from oms.journal.postgres.journal import connected
 from oms.journal.postgres.roles import every_table
 
 _numbers = count(1)
+
+
+@cache
+def the_server() -> Server:
+    """The one server of this test run; it is stopped when Python ends."""
+    made = Server()
+    atexit.register(made.stop)
+    return made
 
 
 class Server:

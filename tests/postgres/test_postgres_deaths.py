@@ -117,7 +117,7 @@ class TestTheWire:
     """The connection is cut at every message, before the server gets it and after."""
 
     @pytest.mark.parametrize("answer", [False, True], ids=["before", "after"])
-    @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.nightly)])
+    @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.nightly)])
     def test_cut_anywhere(self, wire: Wire, cut_off: tuple[Server, str, Address], step: int, answer: bool) -> None:
         """Whichever message is the last, the next process finds a whole prefix with all that was acknowledged."""
         server, database, address = cut_off

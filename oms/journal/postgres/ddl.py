@@ -155,6 +155,8 @@ BEGIN
             holder.pid, holder.host, p_account, holder.fence, p_fence USING ERRCODE = '{FENCE_LOST}';
     END IF;
     IF p_token IS NULL THEN
+        -- A soft commit. A barrier keeps what the server or its administrator asks for.
+        PERFORM set_config('synchronous_commit', 'off', true);
         UPDATE heads SET seq = p_new_seq, hash = p_new_hash
             WHERE account = p_account AND seq = p_seq AND hash = p_hash;
     ELSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -9,7 +10,9 @@ from typing import Any
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
+from sqlalchemy.dialects import postgresql
 
+from oms.journal import tables
 from oms.journal.statements import Found
 
 BATCH = 2000
@@ -26,6 +29,23 @@ def in_its_words(sql: str) -> str:
     for of_a_file, here in _KEYS.items():
         sql = sql.replace(of_a_file, here)
     return sql.replace("%", "%%").replace("?", "%s")
+
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \((?:\?(?:, )?)+\)(.*)", re.DOTALL)
+
+
+@lru_cache(maxsize=128)
+def for_all_rows(sql: str) -> str | None:
+    """An insert of one row of our tables as an insert of many, its columns given as arrays; None for anything else."""
+    found = _INSERT.fullmatch(sql)
+    table = None if found is None else tables.metadata.tables.get(found[1])
+    if found is None or table is None:
+        return None
+    names = [name.strip() for name in found[2].split(",")]
+    arrays = ", ".join(f"%s::{table.c[name].type.compile(_DIALECT).split()[0]}[]" for name in names)
+    # Our own names only, out of a statement of ours.
+    return in_its_words(f"INSERT INTO {found[1]} ({found[2]}) SELECT * FROM unnest(@){found[3]}").replace("@", arrays)  # noqa: S608
 
 
 class _Answer:
@@ -70,9 +90,14 @@ class PostgresStatements:
         return _Answer(self, self.raw.execute(sql))
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None:
-        """Run one statement for each of these rows."""
-        with self.raw.cursor() as cursor:
-            cursor.executemany(in_its_words(sql), parameters)
+        """Run one statement for each of these rows; an insert of whole rows of ours is one statement for them all."""
+        rows = list(parameters)
+        whole = for_all_rows(sql)
+        if whole is not None and rows:
+            self.raw.execute(whole, [list(column) for column in zip(*rows, strict=True)])
+        elif rows:
+            with self.raw.cursor() as cursor:
+                cursor.executemany(in_its_words(sql), rows)
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """The rows of an answer of any size, a batch at a time; within a transaction."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms.journal.postgres.address import Address, writers
@@ -34,11 +35,16 @@ class PostgresInbox:
     Every method raises StorageError where the server cannot be asked now.
     """
 
-    def __init__(self, address: Address, account: str) -> None:
-        """Open the mailbox; the database's tables are made where they are missing."""
+    def __init__(self, address: Address, account: str, kept: Connection | None = None) -> None:
+        """Open the mailbox; the database's tables are made where they are missing.
+
+        An engine looks into it before every send: it gives the connection that its journal keeps, and its own thread.
+        """
         self._address = address
         self._account = account
-        connected(address).close()
+        self._kept = kept
+        if kept is None:
+            connected(address).close()
 
     # The operators' side
 
@@ -97,7 +103,10 @@ class PostgresInbox:
 
     @contextmanager
     def _asking(self) -> Iterator[PostgresStatements]:
-        """A kept connection for one question; after a failure it is thrown away."""
+        """A connection for one question; after a failure it is thrown away."""
+        if self._kept is not None and not self._kept.closed:
+            yield over(self._kept.connection.driver_connection)
+            return
         connection = writers(self._address.server, self._address.schema).connect()
         try:
             yield over(connection.connection.driver_connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from oms.errors import RefusedError, StorageError
-from oms.journal import tables
-from oms.journal.account import AccountJournal, Row
+from oms.journal.account import AccountJournal
 from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.postgres import schema
@@ -25,13 +24,6 @@ from oms.journal.schema import Found
 from oms.ports import Clock, Lease
 
 _ADVANCE = "SELECT advance(?, ?, ?, ?, ?, ?, ?)"
-_ARRAYS = {"BIGINT": "bigint[]", "TEXT": "text[]", "BYTEA": "bytea[]"}
-_NAMES = [column.name for column in tables.events.columns]
-_TYPES = {"seq": "bigint[]", "at": "bigint[]", "version": "bigint[]", "hash": "bytea[]"}
-INSERT_ROWS = (
-    f"INSERT INTO events ({', '.join(_NAMES)}) SELECT * FROM unnest("  # noqa: S608  # our own columns
-    f"{', '.join('?::' + _TYPES.get(name, 'text[]') for name in _NAMES)})"
-)
 _DURABLE = ("on", "remote_write", "remote_apply")
 MODE = "mode/"
 """Before an account's name: the row of ``meta`` that says which mode its journal was made for."""
@@ -65,12 +57,10 @@ class PostgresJournal(AccountJournal):
 
     @contextmanager
     def _transaction(self, *, is_barrier: bool) -> Iterator[None]:
+        del is_barrier  # ``advance`` makes a commit of facts soft, and refuses a barrier that is not durable
         pg = self._pg
         with pg.together():
             pg.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            # A barrier keeps what the server or its administrator asks for; ``advance`` refuses one that is not durable.
-            if not is_barrier:
-                pg.execute("SET LOCAL synchronous_commit = off")
             yield
         self._committing = None
 
@@ -100,10 +90,6 @@ class PostgresJournal(AccountJournal):
         named = (self._account, self.lease.fence, head.seq, head.hash, seq, link_hash)
         self._pg.execute(_ADVANCE, (*named, self._token if is_barrier else None))
         self._moved(seq, link_hash, is_barrier=is_barrier)
-
-    def _insert(self, rows: Sequence[Row]) -> None:
-        # One statement, whatever number of rows; the server takes its columns as arrays.
-        self._pg.execute(INSERT_ROWS, [list(column) for column in zip(*rows, strict=True)])
 
     def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
         """Those of these reserved numbers that belong to an order of this journal; in one question, however many."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from oms.errors import DamagedError, RefusedError, UsageError
 from oms.journal import anchors, archives, tables
+from oms.journal.account import INSERT_EVENT
 from oms.journal.casting import insert_sql
 from oms.journal.chain import genesis, walk
 from oms.journal.connection import FULL, driver, set_synchronous
@@ -28,7 +29,7 @@ from oms.journal.opening import MOVED_TO, opened_for_writing
 from oms.journal.postgres.address import Address, parse
 from oms.journal.postgres.ddl import NUMBERED
 from oms.journal.postgres.driver import PostgresStatements, over
-from oms.journal.postgres.journal import INSERT_ROWS, MODE, MOVING, connected, lock_account
+from oms.journal.postgres.journal import MODE, MOVING, connected, lock_account
 from oms.journal.postgres.meaning import is_database_error, translate
 from oms.journal.postgres.reader import PostgresReader
 from oms.journal.reader import reader_over
@@ -191,7 +192,7 @@ def _copy_facts(now: _Move, last: int) -> int:
         with pg.together():
             pg.execute("BEGIN")
             pg.execute("SELECT 1 FROM lease WHERE account = ? FOR UPDATE", (account,))
-            pg.execute(INSERT_ROWS, [list(column) for column in zip(*rows, strict=True)])
+            pg.executemany(INSERT_EVENT, rows)
             moved = (walked.seq, walked.head, walked.seq, walked.head, account, seq)
             pg.execute(
                 "UPDATE heads SET seq = ?, hash = ?, barrier_seq = ?, barrier_hash = ? WHERE account = ? AND seq = ?",
