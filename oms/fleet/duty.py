@@ -1,4 +1,4 @@
-"""One turn of one account: resume what is open, trade one cycle, give the account back, and say when the next is due."""
+"""One turn of one account: finish the open cycle or trade a new one, give it back, and say when the next is due."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ LEASE_HELD_S = 5.0
 LONGEST_PAUSE = timedelta(minutes=15)
 """An account that keeps failing is tried again after twice the time, up to this."""
 NO_DATA_LEFT = timedelta(days=1)
+
+_OPEN = "SELECT 1 FROM cycles WHERE account = ? AND phase <> 'DONE'"
 
 
 def take_turn(
@@ -53,6 +55,8 @@ def _traded(
         loaded = registry.config_of(fleet, member)
         engine = Engine(
             loaded,
+            # A cycle that another worker left open is this turn's cycle: to finish it, not to open one more.
+            open_new=database.one(_OPEN, (member.account,)) is None,
             stopping=stopping,
             gate=lambda broker: behind_gate(broker, database),
             rate=_rate_of(database, loaded, member),

@@ -82,6 +82,24 @@ def test_a_turn_is_one_cycle(database: Database, loaded: LoadedConfig) -> None:
     assert take_turn(database, loaded, "a", "me", lambda: None) is None
 
 
+def test_a_turn_that_was_cut_short_is_finished_and_no_more(database: Database, loaded: LoadedConfig) -> None:
+    """The next turn brings the open cycle to its end; a new one waits for the turn after, when it is due."""
+    registry.add(database, loaded, member("a", {}, None, 1.0))
+    looks = iter(range(1000))
+    cut = take_turn(database, loaded, "a", "one", lambda: 143 if next(looks) > 8 else None)
+    assert cut is not None
+    assert (cut.exit_code, cut.cycles) == (143, 0)
+    assert len(_days(database)) == 1
+    turn = take_turn(database, loaded, "a", "two", lambda: None)
+    assert turn is not None
+    assert (turn.exit_code, turn.cycles) == (0, 1)
+    assert len(_days(database)) == 1
+
+
+def _days(database: Database) -> list[str]:
+    return [str(day) for (day,) in database.ask("SELECT trading_day FROM cycles ORDER BY opened_seq")]
+
+
 def test_a_broken_account_is_told_and_tried_later_and_later(database: Database, loaded: LoadedConfig) -> None:
     """Its failure stays its own: the reason stands in the status, and each pause is twice the last."""
     registry.add(database, loaded, member("a", {}, "env:NO_SUCH_VARIABLE", 30.0))
