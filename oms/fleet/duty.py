@@ -14,6 +14,7 @@ from oms.fleet import limits, registry
 from oms.fleet.database import Database
 from oms.fleet.limits import RATE, SharedRate, behind_gate
 from oms.fleet.registry import Member, Turn
+from oms.model.cycle import Phase
 
 LEASE_HELD_S = 5.0
 """Seconds until an account whose last worker may still live is tried again."""
@@ -21,7 +22,11 @@ LONGEST_PAUSE = timedelta(minutes=15)
 """An account that keeps failing is tried again after twice the time, up to this."""
 NO_DATA_LEFT = timedelta(days=1)
 
-_OPEN = "SELECT 1 FROM cycles WHERE account = ? AND phase <> 'DONE'"
+_BEGUN = (
+    "SELECT c.phase FROM cycles c JOIN fleet_accounts f ON f.account = c.account WHERE c.account = ?"
+    " AND (c.phase <> 'DONE' OR c.opened_at >= extract(epoch FROM f.due_at) * 1000000) ORDER BY c.opened_seq DESC LIMIT 1"
+)
+"""The cycle of the turn that is due, where a worker that is gone has begun it; it may have ended it, too."""
 
 
 def take_turn(
@@ -53,10 +58,11 @@ def _traded(
     opens: datetime | None = None
     try:
         loaded = registry.config_of(fleet, member)
+        # A cycle that another worker has begun is this turn's cycle: to be finished, with no second one after it.
+        begun = database.one(_BEGUN, (member.account,))
         engine = Engine(
             loaded,
-            # A cycle that another worker left open is this turn's cycle: to finish it, not to open one more.
-            open_new=database.one(_OPEN, (member.account,)) is None,
+            open_new=begun is None,
             stopping=stopping,
             gate=lambda broker: behind_gate(broker, database),
             rate=_rate_of(database, loaded, member),
@@ -65,7 +71,8 @@ def _traded(
         session = engine.market.session()
         if ending.exit_code == TryAgainError.exit_code and session is not None and session.opens > datetime.now(UTC):
             return EXIT_DONE, ending.why, engine.cycles, session.opens
-        return ending.exit_code, ending.why, engine.cycles, opens
+        ended_before = begun is not None and begun[0] == Phase.DONE.value
+        return ending.exit_code, ending.why, engine.cycles + ended_before, opens
     except OmsError as error:
         return error.exit_code, str(error), 0 if engine is None else engine.cycles, None
     except Exception as error:  # noqa: BLE001  # a bug met by one account must not end the others' worker

@@ -96,6 +96,17 @@ def test_a_turn_that_was_cut_short_is_finished_and_no_more(database: Database, l
     assert len(_days(database)) == 1
 
 
+def test_a_turn_whose_worker_died_at_its_end_is_not_taken_twice(database: Database, loaded: LoadedConfig) -> None:
+    """The cycle was done, and only the end of the turn was not written down: the next worker writes that, and no more."""
+    registry.add(database, loaded, member("a", {}, None, 1.0))
+    take_turn(database, loaded, "a", "one", lambda: None)
+    assert database.do("UPDATE fleet_accounts SET due_at = added_at, cycles = 0, runs = 0, ended_at = NULL") == 1
+    turn = take_turn(database, loaded, "a", "two", lambda: None)
+    assert turn is not None
+    assert (turn.exit_code, turn.cycles) == (0, 1)
+    assert len(_days(database)) == 1
+
+
 def _days(database: Database) -> list[str]:
     return [str(day) for (day,) in database.ask("SELECT trading_day FROM cycles ORDER BY opened_seq")]
 
