@@ -49,7 +49,10 @@ def status(*, json_: bool, dry_run: bool, watch: bool, at: str | None) -> int:
 def lines(answer: Answer) -> Iterator[str]:
     """The status for a person."""
     if answer["journal"]["seq"] == 0:
-        yield f"{_mode(answer)} {answer['account']} · {NOTHING_YET}"
+        yield f"{_mode(answer)} {answer['account']} · {_process(answer) if answer['running'] else NOTHING_YET}"
+        for each in ailing(answer):
+            yield f"not healthy: {each}"
+        yield from _tasks(answer)
         return
     yield f"{_mode(answer)} {answer['account']} · {_process(answer)}"
     if answer.get("live") is not None:

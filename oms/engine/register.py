@@ -50,7 +50,8 @@ class Register:
     def began(self, name: str) -> None:
         """A run begins."""
         before = self.task(name)
-        self._put(replace(before, last_run=self._clock.now(), next_run=None, runs=before.runs + 1))
+        text = before.text if before.runs else "its first run is under way"
+        self._put(replace(before, text=text, last_run=self._clock.now(), next_run=None, runs=before.runs + 1))
 
     def went_well(self, name: str, text: str, next_run: datetime | None = None) -> None:
         """The run ended as it should."""

@@ -43,12 +43,15 @@ class Selecting(Errand):
     # As an errand
 
     def is_wanted(self) -> bool:
-        """A new trading day has begun since the choice."""
+        """Nothing is chosen for the trading day, and it is known what the account holds."""
         session = self._driver.seen.session
-        return session is not None and self._chosen is not None and self._chosen.day != session.day
+        is_chosen = self._chosen is not None and session is not None and self._chosen.day == session.day
+        return session is not None and self._driver.state.seq > 0 and not is_chosen
 
-    def begin(self) -> Callable[[], Chosen]:
+    def begin(self) -> Callable[[], Chosen] | str:
         driver = self._driver
+        if not driver.state.seq:
+            return "it waits for the first look at what the account holds"
         if driver.seen.session is None and not driver.enter_session(None):
             raise MarketStale(driver.market.notice() or "no trading day is known")
         session = driver.seen.session
@@ -57,8 +60,7 @@ class Selecting(Errand):
 
     def take(self, answer: Chosen) -> str:
         self._chosen, self._confirmed, self._told = answer, self._driver.clock.elapsed(), ""
-        if self._driver.state.seq:  # a new journal begins with what the account held
-            keep(self._driver, self._chooser, answer)
+        keep(self._driver, self._chooser, answer)
         if answer.screen is None:
             return f"{len(answer.own)} wishes for {answer.day}, from bars to {answer.as_of}"
         scored = sum(score.score is not None for score in answer.screen.scores)
@@ -66,7 +68,7 @@ class Selecting(Errand):
 
     def failed(self, error: Exception) -> None:
         self._why = str(error)
-        if isinstance(error, MarketStale) and self._told != self._why and self._driver.state.seq:
+        if isinstance(error, MarketStale) and self._told != self._why:
             self._told = self._why
             self._driver.append([AttentionRaised(rule="market_stale", text=self._why)])
 
@@ -87,5 +89,4 @@ class Selecting(Errand):
             raise MarketStale(
                 f"the last selection was {age.total_seconds() / 3600:.1f} h ago, and since then: {self._why}"
             )
-        keep(driver, self._chooser, chosen)  # the first choice of a new journal waits for its first fact
         return self._chooser.wishes(chosen, driver.state, driver.rules, driver.now())

@@ -159,6 +159,7 @@ class Worker:
     def _cycle(self) -> Ending | None:
         """One new cycle from its signals to DONE; None where the next may follow."""
         self._register.began(TRADING)
+        self._driver.tend()  # what runs beside the trading begins before its first look, which may take long
         try:
             ending = self._new_cycle()
         except NotYetSelected as waiting:

@@ -379,3 +379,23 @@ def test_resume_imports_no_large_package(tiny: Path, oms: Oms) -> None:
     oms("release", "--yes")
     assert not LARGE & imported_by(tiny, [["resume"]])
     assert oms("cycle", "list", "--json").json["cycles"][0]["resumed"] == 1
+
+
+def test_an_engine_that_has_journaled_nothing_yet_says_what_it_lacks() -> None:
+    """Before the first fact, as with a market that hangs, the tasks say why there is none."""
+    from oms.cli.status import lines
+
+    task = {"name": "trading", "healthy": False, "text": "no prices: Yahoo did not answer in time", "next_run": None}
+    answer = {
+        "mode": "paper",
+        "account": "a",
+        "running": True,
+        "pid": 7,
+        "heartbeat": "2026-11-25T15:00:00Z",
+        "quarantined": None,
+        "tasks": [task],
+        "journal": {"seq": 0, "head": None},
+    }
+    told = "\n".join(lines(answer))
+    assert "running, pid 7" in told
+    assert "not healthy: trading: no prices" in told
