@@ -10,6 +10,7 @@ from oms.config import Config
 from oms.configuration.loosening import changes
 from oms.errors import DamagedError
 from oms.journal.answers import Answer
+from oms.places import places
 from oms.web.look import Look
 from oms.web.pages.page import Asked, Page, View
 
@@ -20,7 +21,7 @@ def answer(asked: Asked) -> Answer:
     Raises:
         UsageError: no kept configuration begins with such a hash.
     """
-    kept = versions(asked.loaded)
+    kept = _kept(asked)
     found: list[Answer] = []
     for before, each in zip([None, *kept], kept, strict=False):
         found.append(
@@ -45,6 +46,14 @@ def answer(asked: Asked) -> Answer:
         "values": _values(asked),
         "backups": _shelf(asked),
     }
+
+
+def _kept(asked: Asked) -> list[Version]:
+    """Every configuration that the journal keeps; of a journal that is no file, only the one of now is told."""
+    loaded = asked.loaded
+    if places(loaded, dry_run=asked.dry_run).file is None:
+        return [Version(hash=loaded.hash, canonical=loaded.canonical, at=None, cycles=0, current=True)]
+    return versions(loaded)
 
 
 def _changes(before: Version, after: Version) -> list[Answer]:
