@@ -154,12 +154,11 @@ def _good_faith(state: AccountState, order: Order, seen: Seen, rules: Rules) -> 
 def _exposure(state: AccountState, order: Order, seen: Seen) -> Decimal:
     """What is held of the symbol and what our buys of it may still add, this one included, at this order's limit.
 
-    The broker's word about what is held counts, as in the revalidation, where this process has heard it.
+    The higher of what broker and journal hold counts, as in the revalidation.
     """
-    there, here = seen.positions, state.holdings.get(order.symbol)
-    held = here.qty if here is not None else ZERO
-    if there is not None:
-        held = there[order.symbol].qty if order.symbol in there else ZERO
+    held = state.shares.get(order.symbol, ZERO)
+    if seen.positions is not None and order.symbol in seen.positions:
+        held = max(held, seen.positions[order.symbol].qty)
     return held * order.worst_px + committed_to(state.orders).get(order.symbol, ZERO)
 
 

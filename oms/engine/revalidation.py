@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from oms.engine.money import in_transit, may_be_spent, waits_for_settlement
@@ -116,7 +117,7 @@ def _inputs(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules, funds: 
         reserved=reserved,
         quotes=tuple(seen.quotes[symbol] for symbol in symbols if symbol in seen.quotes),
         market_time=seen.market_time,
-        held=tuple(_held(seen, symbol) for symbol in symbols if _holds(seen, symbol)),
+        held=tuple(_held(state, seen, symbols)),
         committed=tuple(sorted((symbol, value) for symbol, value in committed.items() if symbol in symbols)),
         barred=tuple(_barred(state, symbols, seen, rules)),
         trades_today=trades_today(state, cycle),
@@ -132,13 +133,15 @@ def _last(quote: Quote | None) -> Decimal:
     return quote.last if quote is not None else ZERO
 
 
-def _holds(seen: Seen, symbol: str) -> bool:
-    return seen.positions is not None and symbol in seen.positions
-
-
-def _held(seen: Seen, symbol: str) -> Position:
+def _held(state: AccountState, seen: Seen, symbols: Sequence[str]) -> Iterator[Position]:
+    """What is held of these symbols; the higher of both figures where a position lags behind our own fills."""
     assert seen.positions is not None
-    return seen.positions[symbol]
+    for symbol in symbols:
+        there, here = seen.positions.get(symbol), state.shares.get(symbol, ZERO)
+        if there is not None:
+            yield replace(there, qty=here) if there.qty.is_finite() and here > there.qty else there
+        elif here > 0:
+            yield Position(symbol=symbol, qty=here, sellable=ZERO, avg_cost=ZERO)
 
 
 def _barred(state: AccountState, symbols: Sequence[str], seen: Seen, rules: Rules) -> Iterator[tuple[str, str]]:

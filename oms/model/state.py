@@ -192,6 +192,11 @@ class AccountState:
         found = (self.ledger.held_back(symbol, qty, day) for symbol, qty in held.items())
         return {back.symbol: back for back in found if back is not None}
 
+    @property
+    def shares(self) -> dict[str, Decimal]:
+        """Shares that the journal says are held, of every symbol that it ever held."""
+        return {symbol: holding.qty for symbol, holding in self.holdings.items()}
+
     def held_of_tagged(self, there: Mapping[str, Position] = NO_POSITIONS) -> dict[str, Decimal]:
         """Shares held of each symbol that unsettled money bought, by the journal and by the broker where that has fewer."""
         held: dict[str, Decimal] = {}

@@ -139,3 +139,25 @@ def test_a_price_that_grew_old_on_the_way_keeps_a_buy_here_and_no_sell(tmp_path:
     assert house.order("AAA").ord_status is OrdStatus.FILLED
     assert (house.order("CCC").ord_status, house.order("CCC").rule) == (OrdStatus.BLOCKED, "max_quote_age")
     house.paper.close()
+
+
+def test_positions_that_lag_do_not_widen_the_cap(tmp_path: Path) -> None:
+    """A reading without the shares bought a moment ago leaves the room that the journal's own books leave."""
+    house = live(House(tmp_path, cash=Decimal(50_000)))
+    house.run(buy("CCC", 90))
+    positions = house.broker.positions
+    house.broker.positions = lambda: [each for each in positions() if each.symbol != "CCC"]  # type: ignore[method-assign]
+    house.run(buy("CCC", 90))
+    assert (house.order("CCC").order_qty, house.cycle.revalidated.buys[0].rule) == (9, "max_position_value")  # type: ignore[union-attr]
+    house.paper.close()
+
+
+def test_positions_that_lag_sell_nothing_twice(tmp_path: Path) -> None:
+    """A reading that still shows what was sold a moment ago makes no second sell."""
+    house = live(House(tmp_path))
+    before = house.broker.positions()
+    house.run(sell("AAA"))
+    house.broker.positions = lambda: before  # type: ignore[method-assign]
+    house.run(sell("AAA", 100))
+    assert (house.order("AAA").ord_status, house.order("AAA").rule) == (OrdStatus.BLOCKED, "no_short")
+    house.paper.close()
