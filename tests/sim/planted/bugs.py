@@ -13,10 +13,10 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 from unittest.mock import patch
 
-from oms.engine import conductor, doubt, driver, reconciliation, refusals, revalidation, settling, submission
+from oms.engine import conductor, doubt, driver, money, reconciliation, refusals, revalidation, settling, submission
 from oms.engine import round as a_round
 from oms.errors import InDoubt
-from oms.model import liquidity, plan
+from oms.model import liquidity, plan, risk
 from oms.model.cycle import Cycle
 from oms.model.event import OrderInDoubt, OrderNotSent, OrderRejected, OrderSending
 from oms.model.order import Order, OrderPhase
@@ -54,6 +54,12 @@ def planted(found: Bug) -> Iterator[None]:
 
 def swap(stack: ExitStack, where: object, name: str, what: Any) -> None:
     stack.enter_context(patch.object(where, name, what))
+
+
+def unchecked(stack: ExitStack, *checks: str) -> None:
+    """The same mistake in the check before each send, which would stop what the first let through."""
+    for name in checks:
+        swap(stack, risk, name, lambda *_: None)
 
 
 # ---- exactly once ----------------------------------------------------------------------------------------------------
@@ -275,7 +281,7 @@ def _(stack: ExitStack) -> None:
 @bug("an unresolved sell is ignored")
 def _(stack: ExitStack) -> None:
     swap(stack, Cycle, "has_unresolved_sell", property(lambda self: False))
-    swap(stack, refusals, "_buy_refusal", lambda *_: None)
+    swap(stack, risk, "unresolved_sells", lambda *_: None)
 
 
 @bug("the halt is ignored")
@@ -352,6 +358,7 @@ def _(stack: ExitStack) -> None:
         return [bound for bound in bounds(*given, **named) if bound.rule not in capped]
 
     swap(stack, liquidity, "_bounds", wrong)
+    unchecked(stack, "position_value", "order_value")
 
 
 @bug("a buy grows to use up the money")
@@ -373,6 +380,7 @@ def _(stack: ExitStack) -> None:
         "_affordable",
         lambda left, worst, with_fees, fee: max(int((left / with_fees).to_integral_value(rounding=ROUND_CEILING)), 0),
     )
+    unchecked(stack, "position_value", "order_value", "within_budget")
 
 
 @bug("fees are left out of the budget")
@@ -383,36 +391,38 @@ def _(stack: ExitStack) -> None:
         return cut(buys, inputs, replace(rules, fee_allowance=Decimal(0)))
 
     swap(stack, revalidation, "revalidate", wrong)
+    unchecked(stack, "within_budget")
 
 
 @bug("each buy may use the whole budget")
 def _(stack: ExitStack) -> None:
     swap(stack, liquidity, "cost_ceiling", lambda quantity, price, fee: Decimal(0))
+    unchecked(stack, "within_budget")
 
 
 @bug("orders in doubt reserve nothing")
 def _(stack: ExitStack) -> None:
     swap(stack, revalidation, "reserved_for", lambda orders_, fee: Decimal(0))
     swap(stack, revalidation, "committed_to", lambda orders_: {})
+    unchecked(stack, "position_value")
 
 
 @bug("more is sold than is held")
 def _(stack: ExitStack) -> None:
-    swap(stack, plan, "_sellable", lambda position, orders_, symbol: 10_000 if position is not None else 0)
+    swap(stack, plan, "_sellable", lambda position, *_: 10_000 if position is not None else 0)
 
 
 @bug("funds that are no number count as plenty")
 def _(stack: ExitStack) -> None:
     found = liquidity.spendable
 
-    def wrong(funds: Any, policy: Any) -> Decimal:
+    def wrong(funds: Any, policy: Any, in_transit: Decimal = Decimal(0)) -> Decimal:
         try:
-            return found(funds, policy)
+            return found(funds, policy, in_transit)
         except liquidity.NotFinite:
             return Decimal(1_000_000)
 
-    for room in (a_round, settling, revalidation, conductor):
-        swap(stack, room, "spendable", wrong)
+    swap(stack, money, "spendable", wrong)
 
 
 @bug("the trades of a day are not counted")
