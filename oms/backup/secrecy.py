@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from oms.config import LoadedConfig
+from oms.configuration.notices import parse_entry
 from oms.configuration.scalars import has_password
 from oms.errors import RefusedError
 
@@ -65,11 +66,11 @@ def _values(loaded: LoadedConfig, env: Mapping[str, str]) -> Iterator[str]:
         if _NAMES.search(key):
             yield value.strip()
     for notice in loaded.config.notify:
-        kind, _, place = notice.partition(":")
-        if kind == "file":
-            yield from (line.strip() for line in _lines(loaded.resolve(place)))
+        entry = parse_entry(notice)
+        if entry.kind == "file":
+            yield from (line.strip() for line in _lines(loaded.resolve(entry.place)))
         else:
-            yield env.get(place, "")
+            yield env.get(entry.place, "")
     for name, value in env.items():
         if _NAMES.search(name) and not os.path.exists(value):
             yield value

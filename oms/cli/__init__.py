@@ -94,6 +94,7 @@ COMMANDS: dict[str, Entry] = {
         "oms.cli.prices:history", "The daily prices that a selection looks at: fetch them, see what is kept."
     ),
     "bench": Entry("oms.cli.bench:bench", "Time this program beside a broker that costs nothing."),
+    "notify": Entry("oms.cli.notify:notify", "Messages to people: try the addresses out, see how they stand."),
     "doctor": Entry(
         "oms.cli.doctor:doctor",
         "Look at everything that trading rests on, and say how to mend what is amiss; changes and sends nothing.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ from oms.service.sd_notify import Watchdog, tell
 if TYPE_CHECKING:
     from oms.app import Engine
     from oms.config import LoadedConfig
+    from oms.observe.notifying import Notifier
+
+LAST_WORDS_S = 15.0
+"""Seconds that the end of a run waits at most for its last messages."""
 
 
 @click.command()
@@ -105,6 +110,7 @@ class Trading:
     def _trade(self) -> int:
         from oms import app
 
+        notifier = self._notifier()
         stopping = Stopping(self._prefix, watchdog=Watchdog())
         with stopping.listening():
             market = app.market_of(self._loaded)
@@ -121,6 +127,7 @@ class Trading:
                 say=self._progress.note,
                 market=market,
                 quiet=self._keep_daily_backup,
+                followers=[] if notifier is None else [notifier],
             )
             tell("READY=1")
             try:
@@ -131,6 +138,29 @@ class Trading:
             finally:
                 tell("STOPPING=1")
                 engine.close()
+                self._last_messages(notifier)
+
+    def _notifier(self) -> Notifier | None:
+        if not self._loaded.config.notify:
+            return None
+        from oms.observe.wiring import notifier_of
+
+        return notifier_of(self._loaded, dry_run=self._dry_run)
+
+    def _last_messages(self, notifier: Notifier | None) -> None:
+        """What this run has not told yet, as far as it can be told soon; the next run tells the rest."""
+        if notifier is None:
+            return
+
+        def last_round() -> None:
+            try:
+                notifier.step()
+            except OmsError as error:
+                self._printer.progress(f"oms: not everybody was told: {error}")
+
+        telling = threading.Thread(target=last_round, name="notices", daemon=True)
+        telling.start()
+        telling.join(LAST_WORDS_S)
 
     def _keep_daily_backup(self) -> None:
         """Between two cycles: today's backup, where there is none yet; what keeps it from being made stops no trading."""

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from oms.configuration.notices import parse_entry
 from oms.model.symbol import canonical_symbol
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
@@ -264,15 +265,9 @@ def read_web_url(value: object) -> str:
 
 def read_notice(value: object) -> str:
     """Where one kind of notification goes; only a reference, because the address itself is a secret."""
-    if isinstance(value, str) and _NOTICE.fullmatch(value):
-        return str.__str__(value)
-    raise ValueError(
-        "env:NAME or file:PATH, naming the environment variable or the file that holds the address; "
-        "the address itself is a secret and may not stand here"
-    )
+    text = str.__str__(value) if isinstance(value, str) else ""
+    return parse_entry(text).text
 
-
-_NOTICE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,99}|file:[^\x00-\x1f\x7f]{1,500}", re.ASCII)
 
 Integer = Annotated[int, BeforeValidator(read_integer)]
 Number = Annotated[Decimal, BeforeValidator(read_number), PlainSerializer(write_number)]

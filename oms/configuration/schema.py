@@ -442,7 +442,8 @@ class Config(Section):
     backup: BackupConfig = _defaults(BackupConfig)
     api: ApiConfig = _defaults(ApiConfig)
     notify: Notices = Field(
-        default=(), description="where notifications go: env:NAME or file:PATH, which hold the secret address"
+        default=(),
+        description="where notifications go: env:NAME or file:PATH, which hold the secret address, with topics",
     )
 
     @model_validator(mode="after")

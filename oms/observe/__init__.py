@@ -1,0 +1,1 @@
+"""Followers of the journal: what people are told, and what machines count."""
