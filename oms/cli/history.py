@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
@@ -12,7 +11,9 @@ from oms.cli.desk import command as desk_command
 from oms.cli.explaining import cycle_explain, order_explain
 from oms.cli.foreign import foreign
 from oms.cli.layout import NOTHING, count, fact_lines, moment, money, number, table, time_of_day
+from oms.cli.order_table import order_table
 from oms.cli.reading import Answer, at_desk, of_journal, show
+from oms.cli.watching import cycle_watch
 from oms.errors import UsageError
 from oms.questions import history
 from oms.questions.history import LATEST
@@ -24,6 +25,7 @@ def cycle() -> None:
 
 
 cycle.add_command(cycle_explain)
+cycle.add_command(cycle_watch)
 
 
 @cycle.command(name="list")
@@ -114,7 +116,7 @@ def _cycle(answer: Answer) -> Iterator[str]:
     if about["aborted"]:
         yield f"aborted: {about['aborted']}"
     yield ""
-    yield from _order_table(answer["orders"])
+    yield from order_table(answer["orders"])
     if answer["cuts"]:
         yield ""
         yield "cut by"
@@ -129,30 +131,6 @@ def _cycle(answer: Answer) -> Iterator[str]:
     yield from table(["at", "cash", "settled", "buying power", "spendable"], seen, "lrrrr")
     yield ""
     yield f"{count(len(answer['events']), 'fact')} in the journal: `journal query --cycle {about['cycle_id']}`"
-
-
-def _order_table(orders: Iterable[dict[str, Any]]) -> Iterator[str]:
-    rows = [
-        [
-            each["cl_ord_id"],
-            each["side"],
-            each["symbol"],
-            f"{number(each['cum_qty'])}/{number(each['order_qty'])}",
-            number(each["price"]),
-            number(each["avg_px"]),
-            each["ord_status"] + (" quarantined" if each["quarantined"] else ""),
-            str(each["sends"]),
-            time_of_day(each["sent_at"]),
-            time_of_day(each["closed_at"]),
-            each["rule"] or each["text"],
-        ]
-        for each in orders
-    ]
-    if not rows:
-        yield "no orders"
-        return
-    headings = ["order", "side", "symbol", "filled", "limit", "avg px", "status", "sends", "sent UTC", "closed", "why"]
-    yield from table(headings, rows, "lllrrrlrlll")
 
 
 @click.group()
@@ -192,7 +170,7 @@ def order_list(
         cycle_id=cycle_id,
         symbol=symbol,
     )
-    show(answer, lambda found: _order_table(found["orders"]), json_=json_)
+    show(answer, lambda found: order_table(found["orders"]), json_=json_)
 
 
 @order.command(name="show")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from http import HTTPStatus
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from oms.errors import OmsError
 from oms.questions import account
-from oms.questions.asking import Answer, Desk
+from oms.questions.asking import Desk
 from oms.web.api.answering import shape
 from oms.web.shapes.figures import Shape
 
@@ -48,25 +47,12 @@ def router(desk: Desk) -> APIRouter:
 
     @pulse.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        text = "".join(f"{line}\n" for line in _metrics(account.status(desk)))
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        from oms.observe.metrics import MEDIA_TYPE, exposition  # prometheus_client, for those who count only
+
+        return Response(exposition(desk), media_type=MEDIA_TYPE)
 
     return pulse
 
 
 def _not_ready(why: str) -> Response:
     return JSONResponse({"status": "not ready", "why": why}, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _metrics(answer: Answer) -> Iterator[str]:
-    figures = {
-        "oms_running": ("An engine holds the account's lease.", int(bool(answer["running"]))),
-        "oms_halted": ("An operator has halted the account.", int(answer["halted"] is not None)),
-        "oms_trades_today": ("Orders acknowledged on this trading day.", answer["trades_today"] or 0),
-        "oms_orders_unresolved": ("Orders of which nobody knows whether they exist.", answer["unresolved"] or 0),
-        "oms_journal_seq": ("Last row of the journal.", answer["journal"]["seq"]),
-    }
-    for name, (meaning, value) in figures.items():
-        yield f"# HELP {name} {meaning}"
-        yield f"# TYPE {name} gauge"
-        yield f"{name} {value}"
