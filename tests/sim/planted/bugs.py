@@ -127,7 +127,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, Order, "request", wrong)
 
 
-@bug("what goes out is not what was journaled")
+@bug("what goes out is not what was journaled", fast=False)
 def _(stack: ExitStack) -> None:
     request = Order.request
 
