@@ -75,8 +75,8 @@ def _cycle(cycle: Cycle) -> dict[str, Any]:
     match cycle.phase:
         case Phase.SELLING:
             deadline = cycle.opened.deadline
-        case Phase.SETTLING if cycle.sells_closed is not None:
-            deadline = cycle.sells_closed.deadline
+        case Phase.SETTLING if cycle.sells_over is not None:
+            deadline = cycle.sells_over.deadline
         case Phase.BUYING if cycle.revalidated is not None:
             deadline = cycle.revalidated.deadline
     return {

@@ -82,8 +82,8 @@ def _settled(cycle: Cycle, seen: Seen, rules: Rules) -> FundsSettled | None:
         for earlier in _equal_before_last(readings):
             if last.funds.at - earlier.funds.at >= rules.confirm:
                 return _funds_settled(cycle, SettledBy.COVERED, (earlier, last))
-    assert cycle.sells_closed is not None
-    if seen.now >= cycle.sells_closed.deadline or cycle.aborted is not None:
+    assert cycle.sells_over is not None
+    if seen.now >= cycle.sells_over.deadline or cycle.aborted is not None:
         return _funds_settled(cycle, SettledBy.DEADLINE, readings[-2:])
     return None
 

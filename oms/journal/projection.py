@@ -220,7 +220,7 @@ def _deadline(cycle: Cycle) -> datetime | None:
         case Phase.SELLING:
             return cycle.opened.deadline
         case Phase.SETTLING:
-            return None if cycle.sells_closed is None else cycle.sells_closed.deadline
+            return None if cycle.sells_over is None else cycle.sells_over.deadline
         case Phase.BUYING:
             return None if cycle.revalidated is None else cycle.revalidated.deadline
         case _:

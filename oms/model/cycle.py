@@ -72,7 +72,8 @@ class Cycle:
         self.planned_earlier: frozenset[str] = frozenset()
         """Orders that stood here when the last process took it up: those unsent are looked at afresh."""
         self.fence = opened.fence
-        self.sells_closed: SellsClosed | None = None
+        self.sells_over: SellsClosed | None = None
+        """The fact that ended SELLING. Not named as its kind: that name is the machine's trigger."""
         self.readings: tuple[FundsObserved, ...] = ()
         """Funds read since the last sell fill, oldest first."""
         self.settled: FundsSettled | None = None
@@ -188,7 +189,7 @@ class Cycle:
                 self.aborted = self.aborted or event
             case SellsClosed():
                 self._move(event, at)
-                self.sells_closed = event
+                self.sells_over = event
                 self.readings = ()
             case FundsSettled():
                 self._move(event, at)

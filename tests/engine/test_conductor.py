@@ -370,8 +370,8 @@ def test_without_a_sell_one_reading_is_enough() -> None:
 def test_the_deadline_takes_what_is_there(microseconds: int, over: bool) -> None:
     """At the absolute deadline the lower of the last two readings is taken, and the event says so."""
     story = settling().observes("10500").observes("10400")
-    assert story.cycle.sells_closed is not None
-    now = story.cycle.sells_closed.deadline + timedelta(microseconds=microseconds)
+    assert story.cycle.sells_over is not None
+    now = story.cycle.sells_over.deadline + timedelta(microseconds=microseconds)
     found = settled(story, glance(story, now=now, funds=None))
     assert (found is not None) is over
     if found is not None:

@@ -249,3 +249,10 @@ def test_the_first_reason_to_abort_is_kept() -> None:
     assert story.cycle.aborted == first
     story.tell(CycleAborted(cycle_id="c-1", rule="halted", reason="second"))
     assert story.cycle.aborted == first
+
+
+def test_what_has_not_happened_is_none() -> None:
+    """A cycle that still sells has no end of its sells; the machine's triggers take nobody's place."""
+    cycle = selling().cycle
+    assert (cycle.sells_over, cycle.settled, cycle.revalidated, cycle.aborted, cycle.outcome) == (None,) * 5
+    assert settling().cycle.sells_over is not None

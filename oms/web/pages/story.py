@@ -65,8 +65,8 @@ def _cycle(cycle: Cycle) -> dict[str, Any]:
     match cycle.state:
         case "SELLING":
             deadline = opened.deadline
-        case "SETTLING" if cycle.sells_closed is not None:
-            deadline = cycle.sells_closed.deadline
+        case "SETTLING" if cycle.sells_over is not None:
+            deadline = cycle.sells_over.deadline
         case "BUYING" if cycle.revalidated is not None:
             deadline = cycle.revalidated.deadline
     return {
