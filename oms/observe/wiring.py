@@ -16,7 +16,7 @@ from oms.observe.cursors import Cursors
 from oms.observe.notifying import Notifier, Sources, Undelivered
 from oms.observe.wording import TOLD_KINDS
 from oms.places import places
-from oms.questions import account, performance
+from oms.questions import account, journal, performance
 from oms.questions.asking import Desk
 
 TEST_TITLE = "oms: a test"
@@ -93,9 +93,16 @@ def summary_of(desk: Desk, until: datetime) -> str:
 
 def outbox(desk: Desk) -> dict[str, Any]:
     """How the messages to each address stand: the last that was told, how many wait, and what went wrong."""
-    loaded = desk.loaded
-    cursors = Cursors(cursors_file(loaded, dry_run=desk.dry_run))
-    head = account.status(desk)["journal"]["seq"]
+    return outbox_at(desk.loaded, journal.end(desk), dry_run=desk.dry_run)
+
+
+def outbox_at(loaded: LoadedConfig, head: int, *, dry_run: bool) -> dict[str, Any]:
+    """The same, for whoever knows already that the journal's last row is ``head``.
+
+    Raises:
+        DamagedError, StorageError: the file of the cursors cannot be used.
+    """
+    cursors = Cursors(cursors_file(loaded, dry_run=dry_run))
     rows = []
     for entry in entries_of(loaded):
         cursor = cursors.get(entry.name)

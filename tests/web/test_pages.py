@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -156,6 +157,35 @@ def test_a_reader_without_the_right_to_operate_gets_no_buttons(house: House) -> 
     """With the token for reading the pages hold no form that gives a command."""
     page = html(house.browser(house.keys.read).get("/risk"))
     assert "/do/" not in page
+
+
+def test_health_shows_how_the_messages_to_each_address_stand(traded: Path) -> None:
+    """An address that was not reached is an alarm with its reason, in both languages and both twins; no secret is shown."""
+    (traded / "var" / "notices.json").write_text(
+        json.dumps({"env:PHONE": {"seq": 1, "sent_at": None, "error": "did not take the message"}}), "utf-8"
+    )
+    text = (traded / "config.yaml").read_text("utf-8")
+    with house_in(traded, f"{text}notify: ['env:PHONE?fill=on', 'ping:env:SWITCH']\n") as asked:
+        browser, client = asked.browser(), asked.operator()
+        for language, words in (("en", ("not reached", "sign of life")), ("zh-CN", ("未送达", "存活信号"))):
+            page = html(browser.get("/health", headers={"Accept-Language": language}))
+            card = page[page.index('id="health-outbox"') : page.index('id="health-attention"')]
+            assert all(word in card for word in ("env:PHONE", "ping:env:SWITCH", "did not take the message", *words))
+        told = client.get("/health.json").json()["outbox"]
+        assert told == {"addresses": client.get("/api/v1/notify").json()["addresses"], "problem": None}
+        first = told["addresses"][0]
+        assert (first["seq"], first["behind"]) == (1, client.get("/api/v1/status").json()["journal"]["seq"] - 1)
+        rows = list(csv.DictReader(io.StringIO(client.get("/health.csv").text)))
+        assert [row["name"] for row in rows if row["part"] == "address"] == ["env:PHONE", "ping:env:SWITCH"]
+
+
+def test_health_stands_where_the_file_of_the_messages_is_broken(traded: Path) -> None:
+    """A file of cursors that cannot be read is said on the page, and the rest of it is there."""
+    (traded / "var" / "notices.json").write_text("{", "utf-8")
+    with house_in(traded) as asked:
+        page = html(asked.browser().get("/health"))
+        assert "notices begin anew" in page
+        assert 'id="health-database"' in page
 
 
 def test_a_part_of_a_page_holds_only_what_can_change(house: House) -> None:

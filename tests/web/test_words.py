@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, nodes
 
+from oms.configuration.notices import Topic
 from oms.model.controls import CATALOGUE
 from oms.model.detail import HaltScope, Outcome, SettledBy
 from oms.model.difference import DifferenceKind
@@ -112,6 +113,7 @@ def test_both_languages_name_the_same_codes() -> None:
         ("settled", [each.value for each in SettledBy]),
         ("rule", [rule.name for rule in CATALOGUE]),
         ("factor", NAMES),
+        ("topic", [each.value for each in Topic]),
         ("difference", [each.value for each in DifferenceKind]),
     ],
 )

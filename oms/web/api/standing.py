@@ -1,4 +1,4 @@
-"""How it stands: broker against journal, the word for real money, and what everything rests on."""
+"""How it stands: broker against journal, the word for real money, who is told, and what everything rests on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from oms.observe.wiring import outbox
 from oms.questions import foreign, licence, reconciliation
 from oms.questions.asking import Desk
 from oms.web.api.answering import CSV, OneAtATime, answered, shape, sheet
@@ -14,6 +15,7 @@ from oms.web.api.asking import Asked
 from oms.web.shapes import standing as shapes
 
 FOREIGN = ("order_id", "symbol", "side", "order_qty", "cum_qty", "price", "raw_status", "open")
+ADDRESSES = ("name", "ping", "topics", "seq", "behind", "sent_at", "error")
 DIFFERENCES = ("kind", "symbol", "order", "broker", "journal", "cost", "text", "proposal")
 
 
@@ -24,7 +26,7 @@ class Open(Asked):
 
 
 def router(desk: Desk) -> APIRouter:
-    """``reconcile``, ``order foreign``, ``live show`` and ``doctor``."""
+    """``reconcile``, ``order foreign``, ``live show``, ``notify list`` and ``doctor``."""
     router = APIRouter(tags=["standing"])
     examinations = OneAtATime()
 
@@ -49,6 +51,14 @@ def router(desk: Desk) -> APIRouter:
     )
     def live() -> Response:
         return answered(licence.show(desk))
+
+    @router.get("/notify", responses=shape(shapes.Outbox), summary="Who is told what, and how the messages stand")
+    def notify() -> Response:
+        return answered(outbox(desk))
+
+    @router.get("/notify.csv", responses=CSV)
+    def notify_csv() -> Response:
+        return sheet("notify", ADDRESSES, outbox(desk)["addresses"])
 
     @router.get("/doctor", responses=shape(shapes.Doctor), summary="Look at everything; asks broker and market")
     def doctor() -> Response:

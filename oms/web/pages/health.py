@@ -13,6 +13,7 @@ from oms.journal import tables, views
 from oms.journal.answers import Answer, instant
 from oms.journal.stages import newest
 from oms.model.event import AttentionRaised
+from oms.observe.wiring import outbox_at
 from oms.places import places
 from oms.web.draw.bars import share_bar
 from oms.web.look import Look
@@ -50,6 +51,7 @@ def answer(asked: Asked) -> Answer:
         "attention": attention,
         "attention_count": status["attention"] or 0,
         "backups": _backups(asked),
+        "outbox": _outbox(asked),
         "as_of": instant(asked.now),
     }
 
@@ -118,9 +120,28 @@ def _backups(asked: Asked) -> dict[str, Any]:
     }
 
 
+def _outbox(asked: Asked) -> dict[str, Any]:
+    """What waits for each address; a file of cursors that cannot be used hides nothing else of this page."""
+    try:
+        told = outbox_at(asked.loaded, asked.status["journal"]["seq"], dry_run=asked.dry_run)
+    except OmsError as error:
+        return {"addresses": [], "problem": str(error)}
+    return {"addresses": told["addresses"], "problem": None}
+
+
 def rows(found: Answer) -> Iterator[Mapping[str, object]]:
-    """One line a task."""
-    yield from found["tasks"]
+    """One line a task, and one an address that messages go to."""
+    yield from ({"part": "task", **task} for task in found["tasks"])
+    for each in found["outbox"]["addresses"]:
+        yield {
+            "part": "address",
+            "name": each["name"],
+            "healthy": not each["error"],
+            "at": each["sent_at"],
+            "last_error": each["error"] or None,
+            "seq": each["seq"],
+            "behind": each["behind"],
+        }
 
 
 def view(found: Answer, look: Look) -> View:

@@ -1,4 +1,4 @@
-"""Shapes of ``reconcile``, ``order foreign``, ``live show`` and ``doctor``."""
+"""Shapes of ``reconcile``, ``order foreign``, ``live show``, ``notify list`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,26 @@ class Live(Shape):
     armed: bool
     why_not: str | None
     until: Instant | None
+
+
+class Addressee(Shape):
+    """An address that messages go to, named by where it is kept: never the address itself."""
+
+    name: str
+    ping: bool
+    topics: dict[str, str]
+    seq: int | None = Field(description="told about every row up to it")
+    behind: int | None = Field(description="rows of the journal that were not looked at yet")
+    sent_at: Instant | None
+    error: str = Field(description="why the last message could not be sent; empty where it could")
+
+
+class Outbox(Shape):
+    """``notify list``."""
+
+    schema_: Literal["oms.notify-list/1"] = Field(alias="schema")
+    addresses: list[Addressee]
+    told_kinds: list[str]
 
 
 class Check(Shape):
