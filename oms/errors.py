@@ -2,7 +2,8 @@
 
 OmsError ─ a sentence for the person who reads it, and the exit code of ``design`` table "exit codes"
 ├── UsageError            2   usage, configuration or signals: where, what, what was expected
-│   └── UnknownName           a cycle or an order of this name is not there
+│   ├── UnknownName           a cycle or an order of this name is not there
+│   └── WrongDatabase         only the other kind of database has what was asked for
 ├── DamagedError          3   stored data is broken, half migrated, or newer than this program
 ├── CredentialsError      4   login refused, key file readable by others
 ├── RefusedError          5   refused for safety: not armed, mode and account disagree, network file system
@@ -41,6 +42,10 @@ class UsageError(OmsError):
 
 class UnknownName(UsageError):
     """What was asked for by its name is not there."""
+
+
+class WrongDatabase(UsageError):
+    """A journal in a file was asked for what only PostgreSQL has, or the other way round."""
 
 
 class DamagedError(OmsError):

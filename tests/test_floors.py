@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF,
     "audit": BELOW_ROOF - {"engine"},
-    "questions": BELOW_ROOF - {"engine"} | {"audit", "backup"},
+    "questions": BELOW_ROOF - {"engine"} | {"audit", "backup", "fleet"},
     "bench": BELOW_ROOF | {"audit", "questions", "web"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
     "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions"},

@@ -11,7 +11,7 @@ import click
 from oms.cli import options
 from oms.cli.desk import confirm
 from oms.cli.layout import NOTHING, table
-from oms.cli.reading import Answer, show
+from oms.cli.reading import Answer, at_desk, show
 from oms.errors import EXIT_DONE, DamagedError, UsageError
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def status(*, json_: bool) -> int:
 
     Ends with 3 where an account keeps failing or is overdue, or a worker has gone without a word.
     """
-    from oms.fleet import standing
+    from oms.questions import fleet as questions
 
-    answer = standing.status(_database())
+    answer = questions.status(at_desk(dry_run=False))
     show(answer, _lines, json_=json_)
     bad = any(each["state"] in ("failing", "overdue") for each in answer["accounts"])
     bad = bad or any(each["state"] == "gone" and each["busy"] for each in answer["workers"])

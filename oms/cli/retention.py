@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from oms.cli import options
 from oms.cli.layout import moment, table
-from oms.cli.reading import Answer, of_journal, show
+from oms.cli.reading import Answer, at_desk, of_journal, show
 from oms.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from oms.journal.archives import Archive
 
 FIRST_YEAR = 1970
 
@@ -39,10 +34,11 @@ def archive(*, json_: bool, dry_run: bool, before: int | None, only_plan: bool) 
     from oms.journal.reader import open_reader
     from oms.operator_desk import author
     from oms.places import places
+    from oms.questions.archives import file_of, told
 
     loaded = options.configuration()
     url = places(loaded, dry_run=dry_run).journal_url
-    path = _file(sqlite_file(url))
+    path = file_of(sqlite_file(url))
     turn = _turn(before)
     answer: dict[str, Any] = {"schema": "oms.journal.archive/1", "before": f"{turn:%Y-%m-%d}", "planned": only_plan}
     if only_plan:
@@ -62,14 +58,8 @@ def archive(*, json_: bool, dry_run: bool, before: int | None, only_plan: bool) 
         author=author(),
         say=lambda text: click.echo(text, err=True),
     )
-    made = None if moved.archive is None else _answer(moved.archive, folder_of(path))
+    made = None if moved.archive is None else told(moved.archive, folder_of(path))
     show({**answer, "archive": made, "freed": moved.freed, "bytes": moved.bytes}, _moved, json_=json_)
-
-
-def _file(path: Path | None) -> Path:
-    if path is None:
-        raise UsageError("only a journal in a file can be archived")
-    return path
 
 
 def _turn(before: int | None) -> datetime:
@@ -108,33 +98,11 @@ def archives(*, json_: bool, dry_run: bool) -> int:
 
     Whether each is what was written, `journal verify --full` says.
     """
-    from oms.journal import archiving
-    from oms.journal.archives import folder_of
-    from oms.journal.connection import sqlite_file
-    from oms.journal.reader import open_reader
-    from oms.places import places
+    from oms.questions import archives as questions
 
-    url = places(options.configuration(), dry_run=dry_run).journal_url
-    path = _file(sqlite_file(url))
-    with closing(open_reader(url)) as reader:
-        found = [_answer(each, folder_of(path)) for each in archiving.listed(reader)]
-    show({"schema": "oms.journal.archives/1", "archives": found}, _listed, json_=json_)
-    return 0 if all(each["there"] for each in found) else 3
-
-
-def _answer(found: Archive, folder: Path) -> dict[str, Any]:
-    file = folder / found.file
-    return {
-        "path": str(file),
-        "there": file.is_file(),
-        "first_seq": found.first_seq,
-        "last_seq": found.last_seq,
-        "previous": found.previous.hex(),
-        "head": found.head.hex(),
-        "bytes": found.bytes,
-        "sha256": found.sha256,
-        "at": found.at.isoformat().replace("+00:00", "Z"),
-    }
+    answer = questions.archives(at_desk(dry_run=dry_run))
+    show(answer, _listed, json_=json_)
+    return 0 if all(each["there"] for each in answer["archives"]) else 3
 
 
 def _listed(answer: Answer) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from oms.config import LoadedConfig
-from oms.errors import UsageError
+from oms.errors import UnknownName, WrongDatabase
 from oms.journal.access import is_postgres
-from oms.journal.postgres.address import Address, parse, writers
+from oms.journal.postgres.address import Address, overseers, parse, writers
 from oms.journal.postgres.driver import PostgresStatements, over
 from oms.journal.postgres.journal import connected
 from oms.journal.postgres.meaning import SAFE_TO_REPEAT, is_database_error, state_of, translate
@@ -26,6 +26,10 @@ class Database:
     """Where the fleet is; every method raises StorageError where the server cannot be asked now."""
 
     address: Address
+    only_reads: bool = False
+    """Nothing can be written through it."""
+    patience_s: float | None = None
+    """Longest time of one statement that only reads; None is the usual."""
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
@@ -59,7 +63,9 @@ class Database:
 
     @contextmanager
     def _raw(self) -> Iterator[PostgresStatements]:
-        connection: Connection = writers(self.address.server, self.address.schema).connect()
+        where = self.address.server, self.address.schema
+        engine = overseers(*where, self.patience_s) if self.only_reads else writers(*where)
+        connection: Connection = engine.connect()
         try:
             yield over(connection.connection.driver_connection)
         except BaseException:
@@ -76,14 +82,34 @@ def database_of(loaded: LoadedConfig) -> Database:
     """The database of a fleet; its tables are made or moved up where that is needed.
 
     Raises:
-        UsageError: the journal of this configuration is a file.
+        WrongDatabase: the journal of this configuration is a file.
     """
+    address = _address(loaded)
+    connected(address).close()
+    return Database(address)
+
+
+def database_to_look_at(loaded: LoadedConfig, patience_s: float | None = None) -> Database:
+    """The same for whoever only looks: nothing is made, nothing can be written.
+
+    Raises:
+        WrongDatabase: the journal of this configuration is a file.
+        UnknownName: no fleet was ever made there.
+    """
+    address = _address(loaded)
+    database = Database(address, only_reads=True, patience_s=patience_s)
+    # The queue's tables come last, with the first command that a fleet is given.
+    tables = f"{address.schema}.fleet_accounts", f"{address.schema}_queue.procrastinate_jobs"
+    if database.one("SELECT 1 WHERE to_regclass(?) IS NOT NULL AND to_regclass(?) IS NOT NULL", tables) is None:
+        raise UnknownName(f"{address.shown} holds no fleet yet; `fleet add ACCOUNT` begins one")
+    return database
+
+
+def _address(loaded: LoadedConfig) -> Address:
     url = loaded.config.journal.url
     if not is_postgres(url):
-        raise UsageError(
+        raise WrongDatabase(
             "a fleet needs its journals on PostgreSQL: set journal.url to postgresql://user@host/database; "
             "`db migrate-to` moves a journal there"
         )
-    address = parse(url)
-    connected(address).close()
-    return Database(address)
+    return parse(url)

@@ -11,7 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oms.errors import DamagedError, LeaseHeldError, OmsError, RefusedError, TryAgainError, UnknownName, UsageError
+from oms.errors import (
+    DamagedError,
+    LeaseHeldError,
+    OmsError,
+    RefusedError,
+    TryAgainError,
+    UnknownName,
+    UsageError,
+    WrongDatabase,
+)
 from oms.web.gate import ANSWERED, a_bug
 from oms.web.refusing import Refusal
 
@@ -20,6 +29,12 @@ Problem = Callable[[Request, int, str], Response]
 
 MEANINGS: tuple[tuple[type[OmsError], HTTPStatus, str, str], ...] = (
     (UnknownName, HTTPStatus.NOT_FOUND, "not_found", "there is nothing of this name"),
+    (
+        WrongDatabase,
+        HTTPStatus.CONFLICT,
+        "wrong_database",
+        "only a journal on PostgreSQL has a fleet, and only one in a file has archives",
+    ),
     (UsageError, HTTPStatus.BAD_REQUEST, "not_understood", "this question cannot be asked"),
     (RefusedError, HTTPStatus.CONFLICT, "refused", "refused for safety; see the log"),
     (LeaseHeldError, HTTPStatus.CONFLICT, "held", "another process works on this account"),

@@ -5,12 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oms.journal.archiving import archive
+from oms.journal.store import open_journal
+from oms.web.shapes.account import ScoreExplained
+from oms.web.shapes.history import Archives
 from tests.cli.conftest import Oms
+from tests.contract.journal_contract import LEASE_S
+from tests.fakes.clock import FakeClock
+from tests.journal.facts import ACCOUNT, Script, account_opened, full_story, write
 from tests.web.house import House, house_in, routes_of
 
 pytestmark = [
@@ -37,6 +45,7 @@ TWINS = {
     "/api/v1/orders": "order list",
     "/api/v1/orders?status=FILLED&symbol=AAA": "order list --status FILLED --symbol AAA",
     "/api/v1/journal?kind=order_filled": "journal query --kind order_filled",
+    "/api/v1/journal/archives": "journal archives",
     "/api/v1/journal/count?symbol=AAA": "journal query --symbol AAA --count",
     "/api/v1/reconcile": "reconcile show",
     "/api/v1/foreign": "order foreign",
@@ -64,12 +73,13 @@ TABLES = {
     "cycles": "cycles",
     "orders": "orders",
     "journal": "events",
+    "journal/archives": "archives",
     "backups": "backups",
     "prices": "symbols",
 }
 """Lists that have a CSV twin, with the key of their rows."""
-ASIDE = {"/api/v1/doctor", "/api/v1/config/diff", "/readyz"}
-"""Asks the world; needs two names; answers 503 where no engine runs."""
+ASIDE = {"/api/v1/doctor", "/api/v1/config/diff", "/api/v1/fleet", "/readyz"}
+"""Asks the world; needs two names; needs PostgreSQL; answers 503 where no engine runs."""
 
 
 @pytest.mark.parametrize("path", TWINS)
@@ -174,11 +184,52 @@ def test_a_question_that_cannot_be_asked_is_refused_in_one_shape(house: House) -
         ("/api/v1/journal?since=someday", 400, "not_understood"),
         ("/api/v1/journal?kind=no_such", 400, "not_understood"),
         ("/api/v1/journal?after=1&before=9", 400, "not_understood"),
+        ("/api/v1/selection/AAA/explain", 404, "not_found"),
+        ("/api/v1/selection/a%20b%20c/explain", 400, "not_understood"),
+        ("/api/v1/fleet", 409, "wrong_database"),
         ("/api/v1/no-such", 404, "not_found"),
     ):
         answer = client.get(path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
         assert set(answer.json()["error"]) == {"code", "message", "id"}
+
+
+def test_the_factors_of_a_score_are_those_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oms: Oms
+) -> None:
+    """A symbol with a score and one without are explained as ``select --explain`` does, in the shape that is promised."""
+    journal = open_journal(f"sqlite:///{tmp_path / 'var' / 'oms.db'}", ACCOUNT, "paper", FakeClock(), LEASE_S)
+    full_story(journal)
+    journal.close()
+    with house_in(tmp_path) as asked:
+        monkeypatch.chdir(tmp_path)
+        client = asked.reader()
+        for symbol in ("S0", "B1"):
+            told = client.get(f"/api/v1/selection/{symbol}/explain")
+            ScoreExplained.model_validate_json(told.content)
+            assert told.json() == oms("select", "--explain", symbol, "--json").json
+        assert client.get("/api/v1/selection/ZZZ/explain").status_code == 404
+
+
+def test_an_archive_is_listed_as_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oms: Oms) -> None:
+    """The archive of a closed year, with its hashes, and whether its file is in its place."""
+    url = f"sqlite:///{tmp_path / 'var' / 'oms.db'}"
+    clock = FakeClock()
+    journal = open_journal(url, ACCOUNT, "paper", clock, LEASE_S)
+    journal.append_barrier([account_opened()])
+    for number in (1, 2):
+        write(journal, Script(number, sells=1, buys=1, fence=journal.lease.fence).commits())
+        clock.jump(timedelta(days=366))
+    journal.close()
+    archive(url, ACCOUNT, "paper", clock, clock.now().replace(month=1, day=1), author="ada")
+    with house_in(tmp_path) as asked:
+        monkeypatch.chdir(tmp_path)
+        told = asked.reader().get("/api/v1/journal/archives")
+        Archives.model_validate_json(told.content)
+        assert [each["there"] for each in told.json()["archives"]] == [True]
+        assert told.json() == oms("journal", "archives", "--json").json
+        Path(told.json()["archives"][0]["path"]).unlink()
+        assert oms("journal", "archives").code == 3
 
 
 def test_a_formula_in_a_text_reaches_no_spreadsheet() -> None:

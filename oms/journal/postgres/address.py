@@ -115,6 +115,15 @@ def readers(address: Address, patience_s: float | None = None) -> Engine:
     return _engine(address.server, f"{mine(address.schema)},{address.schema}", settings, poolclass=NullPool)
 
 
+@cache
+def overseers(server: URL, schema: str, patience_s: float | None) -> Engine:
+    """The kept connections of this process for questions about all accounts: they only read."""
+    settings = {"default_transaction_read_only": "on", "statement_timeout": f"{STATEMENT_S}s"}
+    if patience_s is not None:
+        settings["statement_timeout"] = f"{max(round(patience_s * 1000), 1)}ms"
+    return _engine(server, schema, settings, pool_size=1, max_overflow=8, pool_pre_ping=True, pool_recycle=3600)
+
+
 def askers(address: Address) -> Engine:
     """Connections that are opened for one question, and see and may do what this user may."""
     return _engine(address.server, address.schema, {"statement_timeout": f"{STATEMENT_S}s"}, poolclass=NullPool)

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from oms.questions import account, dashboard, limits, performance, planning
+from oms.questions import account, dashboard, history, limits, performance, planning
 from oms.questions.asking import Desk
-from oms.web.api.answering import CSV, OneAtATime, answered, shape, sheet
-from oms.web.api.asking import Asked, Period, Then, moment
+from oms.questions.selection import explained
+from oms.web.api.answering import CSV, NOT_FOUND, OneAtATime, answered, shape, sheet
+from oms.web.api.asking import Asked, Name, Period, Then, moment
 from oms.web.shapes import account as shapes
 
 POSITIONS = ("symbol", "qty", "avg_cost", "last_px", "market_value", "unrealized_pnl", "realized_pnl", "score")
@@ -70,6 +71,14 @@ def router(desk: Desk) -> APIRouter:
     @router.get("/selection.csv", responses=CSV)
     def selection_csv(asked: Annotated[Best, Query()]) -> Response:
         return sheet("selection", SCORES, account.selection(desk, asked.top)["scores"])
+
+    @router.get(
+        "/selection/{symbol}/explain",
+        responses=shape(shapes.ScoreExplained) | NOT_FOUND,
+        summary="Every factor of one symbol's score, or why it has none",
+    )
+    def explain_score(symbol: Name) -> Response:
+        return answered(explained(desk, history.symbol_of(symbol)))
 
     @router.get("/blacklist", responses=shape(shapes.Blacklist))
     def blacklist() -> Response:

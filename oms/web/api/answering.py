@@ -31,6 +31,9 @@ PROBLEMS: Responses = {
     503: {"model": Problem, "description": "not now; try again"},
 }
 NOT_FOUND: Responses = {404: {"model": Problem, "description": "there is nothing of this name"}}
+WRONG_DATABASE: Responses = {
+    409: {"model": Problem, "description": "a journal in a file has no fleet, and one on PostgreSQL no archives"}
+}
 CSV: Responses = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "a table"}}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from oms.errors import UsageError
 from oms.journal.filters import EventFilter
-from oms.questions import history, journal
+from oms.questions import archives, history, journal
 from oms.questions.asking import Desk
-from oms.web.api.answering import CSV, NOT_FOUND, OneAtATime, answered, shape, sheet
+from oms.web.api.answering import CSV, NOT_FOUND, WRONG_DATABASE, OneAtATime, answered, shape, sheet
 from oms.web.api.asking import CyclesAsked, FactsAsked, FactsPage, OrdersAsked
 from oms.web.shapes import history as shapes
 
@@ -24,6 +24,7 @@ ORDERS = (
     *("fees", "ord_status", "quarantined", "sends", "order_no", "order_id", "planned_at", "sent_at", "closed_at"),
     *("rule", "text"),
 )
+ARCHIVES = ("path", "there", "first_seq", "last_seq", "previous", "head", "bytes", "sha256", "at")
 MOST_FACTS = 100_000
 """Rows of one CSV file of facts; `journal export` writes journals of any size."""
 
@@ -135,6 +136,14 @@ def _facts(router: APIRouter, desk: Desk) -> None:
     def verify() -> Response:
         with verifications.asking():
             return answered(journal.verify(desk, full=False))
+
+    @router.get("/journal/archives", responses=shape(shapes.Archives) | WRONG_DATABASE)
+    def kept() -> Response:
+        return answered(archives.archives(desk))
+
+    @router.get("/journal/archives.csv", responses=CSV | WRONG_DATABASE)
+    def kept_csv() -> Response:
+        return sheet("archives", ARCHIVES, archives.archives(desk)["archives"])
 
 
 def _facts_asked(desk: Desk, asked: FactsPage, limit: int) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from oms.observe.wiring import outbox
-from oms.questions import foreign, licence, reconciliation
+from oms.questions import fleet, foreign, licence, reconciliation
 from oms.questions.asking import Desk
-from oms.web.api.answering import CSV, OneAtATime, answered, shape, sheet
+from oms.web.api.answering import CSV, NOT_FOUND, WRONG_DATABASE, OneAtATime, answered, shape, sheet
 from oms.web.api.asking import Asked
 from oms.web.shapes import standing as shapes
 
@@ -26,7 +26,7 @@ class Open(Asked):
 
 
 def router(desk: Desk) -> APIRouter:
-    """``reconcile``, ``order foreign``, ``live show``, ``notify list`` and ``doctor``."""
+    """``reconcile``, ``order foreign``, ``live show``, ``notify list``, ``fleet status`` and ``doctor``."""
     router = APIRouter(tags=["standing"])
     examinations = OneAtATime()
 
@@ -59,6 +59,14 @@ def router(desk: Desk) -> APIRouter:
     @router.get("/notify.csv", responses=CSV)
     def notify_csv() -> Response:
         return sheet("notify", ADDRESSES, outbox(desk)["addresses"])
+
+    @router.get(
+        "/fleet",
+        responses=shape(shapes.Fleet) | NOT_FOUND | WRONG_DATABASE,
+        summary="Every account and worker of the fleet, where the journal is on PostgreSQL",
+    )
+    def whole_fleet() -> Response:
+        return answered(fleet.status(desk))
 
     @router.get("/doctor", responses=shape(shapes.Doctor), summary="Look at everything; asks broker and market")
     def doctor() -> Response:

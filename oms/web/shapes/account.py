@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oms.web.shapes.figures import Day, Instant, JsonObject, Money, Number, Shape
+from oms.web.shapes.figures import Day, Hash, Instant, JsonObject, Money, Number, Shape
 
 
 class Halt(Shape):
@@ -122,6 +122,37 @@ class Selection(Shape):
     schema_: Literal["oms.select/1"] = Field(alias="schema")
     as_of: Day | None
     scores: list[Score]
+
+
+class Factor(Shape):
+    """A part of a score."""
+
+    name: str
+    meaning: str
+    value: Number | None
+    percentile: Number | None = Field(description="its place among the scored symbols, of a hundred")
+    weight: int
+    points: Number
+
+
+class ScoreExplained(Shape):
+    """``select --explain``."""
+
+    schema_: Literal["oms.select-explain/1"] = Field(alias="schema")
+    symbol: str
+    as_of: Day
+    at: Instant
+    strategy: str | None
+    config_hash: Hash
+    bars_hash: Hash
+    score: Number | None
+    rank: int | None
+    of: int
+    excluded_by: str | None
+    lookback: int | None
+    close: Money | None
+    over_average: Number | None
+    factors: list[Factor]
 
 
 class Barred(Shape):

@@ -97,6 +97,27 @@ class Count(Shape):
     count: int = Field(ge=0)
 
 
+class Archive(Shape):
+    """The facts of closed years in a file of their own."""
+
+    path: str
+    there: bool = Field(description="the file is in its place")
+    first_seq: int
+    last_seq: int
+    previous: Hash
+    head: Hash
+    bytes: int
+    sha256: Hash
+    at: Instant
+
+
+class Archives(Shape):
+    """``journal archives``."""
+
+    schema_: Literal["oms.journal.archives/1"] = Field(alias="schema")
+    archives: list[Archive]
+
+
 class Verdict(Shape):
     """``journal verify``."""
 

@@ -1,4 +1,4 @@
-"""Shapes of ``reconcile``, ``order foreign``, ``live show``, ``notify list`` and ``doctor``."""
+"""Shapes of ``reconcile``, ``order foreign``, ``live show``, ``notify list``, ``fleet status`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -68,6 +68,20 @@ class Outbox(Shape):
     schema_: Literal["oms.notify-list/1"] = Field(alias="schema")
     addresses: list[Addressee]
     told_kinds: list[str]
+
+
+class Fleet(Shape):
+    """``fleet status``."""
+
+    schema_: Literal["oms.fleet-status/1"] = Field(alias="schema")
+    database: str
+    accounts: list[JsonObject]
+    counts: dict[str, int] = Field(description="accounts by state, and `all` of them")
+    workers: list[JsonObject]
+    queue: dict[str, int]
+    halted: JsonObject | None
+    limits: dict[str, str]
+    notional_today: Money
 
 
 class Check(Shape):
