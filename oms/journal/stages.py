@@ -59,6 +59,20 @@ def linked_facts(reader: Reader, cycle_id: str) -> list[Linked]:
     ]
 
 
+def newest_hash(reader: Reader, cycle_id: str) -> str | None:
+    """The hash of the newest fact of one cycle; None where there is no such cycle."""
+    events = tables.events
+    statement = (
+        select(events.c.hash)
+        .where(events.c.cycle_id == cycle_id, events.c.account == reader.account)
+        .order_by(events.c.version.desc())
+        .limit(1)
+    )
+    with reader.asking("looking for a cycle") as connection:
+        found = connection.execute(statement).scalar()
+    return None if found is None else bytes(found).hex()
+
+
 def phases_of(starts: Sequence[tuple[Phase, datetime]], now: datetime) -> list[Answer]:
     """Each phase with its length in seconds; the one under way lasts until now, and DONE has no length."""
     found = []

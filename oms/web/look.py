@@ -123,14 +123,13 @@ class Look:
         moment = instant_of(at)
         if moment is None:
             return tag("span", self.unknown, class_="unknown")
-        there = moment.astimezone(self.zone)
-        milli = f".{moment.microsecond // 1000:03d}"
-        clock = there.strftime("%H:%M:%S") + (milli if fine else "")
-        if there.date() != self.now.astimezone(self.zone).date():
-            clock = f"{there.date().isoformat()} {clock}"
-        utc = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        # Written out and not by tag(): a page has hundreds of times, and nothing in them comes from outside.
-        return Svg(f'<time datetime="{utc.replace(" ", "T")}{milli}Z" title="{utc}{milli} UTC">{clock}</time>')
+        # Cut out of the ISO form, and not by tag() and strftime(): a page has hundreds of times.
+        there = moment.astimezone(self.zone).isoformat(timespec="milliseconds")
+        clock = there[11:23] if fine else there[11:19]
+        if there[:10] != self.now.astimezone(self.zone).isoformat()[:10]:
+            clock = f"{there[:10]} {clock}"
+        utc = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+        return Svg(f'<time datetime="{utc[:23]}Z" title="{utc[:10]} {utc[11:23]} UTC">{clock}</time>')
 
     def clock(self, at: datetime | str) -> str:
         """The same as plain text, for a drawing."""

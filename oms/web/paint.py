@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,8 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from oms import __version__
 from oms.journal.answers import Answer
+from oms.web.kept import Kept
 from oms.web.look import Look
 from oms.web.pages import config, cycle, cycles, funds, health, now, positions, risk, selection
+from oms.web.pages.finished import seal_of
 from oms.web.pages.page import Page
 from oms.web.words import LANGUAGES, Words, language_of
 
@@ -93,6 +95,32 @@ class Setting:
     """What the address names besides the page."""
 
 
+MOST_CHARACTERS = 8_000_000
+"""Of all the painted parts that are kept."""
+_painted: Kept[str] = Kept(MOST_CHARACTERS, len)
+
+
+def _once(look: Look) -> Callable[..., str]:
+    """For templates, around a part that is made of one cycle's story alone: of a finished one it is painted once.
+
+    Such a part may show times and words, but nothing that counts on, and no form.
+    """
+    reader = (look.words.language, look.zone.key, look.now.astimezone(look.zone).date())
+
+    def once(part: str, story: Answer, caller: Callable[[], str]) -> str:
+        seal = seal_of(story)
+        if seal is None:
+            return caller()
+        key = (part, seal, reader)
+        made = _painted.find(key)
+        if made is None:
+            made = caller()
+            _painted.keep(key, made)
+        return made
+
+    return once
+
+
 def paint(page: Page, answer: Answer, frame: Answer, look: Look, setting: Setting) -> str:
     """The page as HTML; of a part, only the elements that can change."""
     path, _, query = setting.address.partition("?")
@@ -105,6 +133,7 @@ def paint(page: Page, answer: Answer, frame: Answer, look: Look, setting: Settin
             frame=frame,
             look=look,
             w=look.words,
+            once=_once(look),
             here="cycles" if page is CYCLE else page.name,
             nav=[{"name": each.name, "title": each.title, "path": PATHS[each.name]} for each in PAGES],
             twin="/now" if path == "/" else path,

@@ -334,6 +334,7 @@ QUESTIONS |= {
     "what cycles moved": lambda r: stages.moved(r, ["c-1", "c-2"]),
     "phases of cycles": lambda r: stages.phases(r, ["c-1", "c-2"], START),
     "facts with their links": lambda r: stages.linked_facts(r, "c-1"),
+    "the newest link of a cycle": lambda r: stages.newest_hash(r, "c-1"),
     "newest facts": lambda r: stages.newest(r, [Halted.kind, Released.kind], 5),
 }
 QUESTIONS |= {f"journal query, {name}": partial(views.journal_query, wanted=f) for name, f in FILTERS.items()}

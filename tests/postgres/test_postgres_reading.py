@@ -78,6 +78,7 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "what cycles moved": lambda r: stages.moved(r, cycle_ids(r)),
     "phases of cycles": lambda r: stages.phases(r, cycle_ids(r), START),
     "facts with their links": lambda r: [stages.linked_facts(r, each) for each in cycle_ids(r)],
+    "the newest links": lambda r: [stages.newest_hash(r, each) for each in cycle_ids(r)],
     "newest facts": lambda r: stages.newest(r, ["halted", "released"], 5),
     "several at once": at_once,
 }

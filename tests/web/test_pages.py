@@ -15,8 +15,13 @@ import httpx
 import pytest
 
 from oms.config import load_config
+from oms.journal.answers import Answer
 from oms.journal.reader import open_reader
 from oms.journal.store import open_journal
+from oms.model.event import AttentionRaised
+from oms.web import paint
+from oms.web.kept import Kept
+from oms.web.pages import finished
 from oms.web.pages.frame import frame, status_of
 from oms.web.pages.page import Asked
 from oms.web.paint import PAGES, PATHS
@@ -102,6 +107,36 @@ def test_one_cycle_shows_its_orders_its_cuts_and_every_fact(house: House) -> Non
     cut = found["revalidation"][0]
     assert cut["quantity"] < cut["planned"]
     assert cut["reason"] in page
+
+
+def test_a_finished_cycle_that_is_kept_is_the_same_until_a_fact_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages come out as those that are made anew, in each language; a later fact of it is shown."""
+    journal = open_journal(f"sqlite:///{tmp_path / 'var' / 'oms.db'}", ACCOUNT, "paper", FakeClock(), LEASE_S)
+    journal.append_barrier([account_opened()])
+    write(journal, Script(1, sells=2, buys=2, fence=journal.lease.fence).commits())
+    with house_in(tmp_path) as asked:
+        (cycle_id,) = cycles_of(asked)
+        browser = asked.browser()
+
+        def mains() -> list[str]:
+            pages = [
+                html(browser.get(path, headers={"Accept-Language": language}))
+                for path in (f"/cycles/{cycle_id}", f"/cycles/{cycle_id}?at=9", "/")
+                for language in ("en", "zh-CN")
+            ]
+            return [page[page.index("<main") : page.index("</main>")] for page in pages]
+
+        with monkeypatch.context() as nothing_kept:
+            nothing_kept.setattr(paint, "_painted", Kept[str](0, len))
+            nothing_kept.setattr(finished, "_told", Kept[Answer](0, lambda _: 1))
+            anew = mains()
+        for _ in range(3):
+            assert mains() == anew
+        journal.append([AttentionRaised(cycle_id=cycle_id, rule="late_fill", text="look at this again")])
+        journal.close()
+        assert ["look at this again" in main for main in mains()] == [True, True, False, False, False, False]
 
 
 def test_the_scrubber_shows_a_cycle_as_it_was_at_any_fact(house: House) -> None:

@@ -7,13 +7,12 @@ from datetime import datetime
 
 from oms.errors import UnknownName
 from oms.journal.answers import Answer
-from oms.journal.stages import linked_facts
 from oms.web.draw.svg import Svg
 from oms.web.draw.timeline import NARROW, WIDE, Band, Bar, Gap, timeline
 from oms.web.look import Look
+from oms.web.pages.finished import story_of
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
-from oms.web.pages.story import story
 from oms.web.pages.told import found_again, note_of, subject, told
 
 
@@ -23,10 +22,11 @@ def answer(asked: Asked) -> Answer:
     Raises:
         UnknownName: there is no such cycle.
     """
-    facts = linked_facts(asked.reader, asked.name) if asked.reader is not None else []
-    if not facts:
+    at_seq = asked.number("at", 0, 2**62) or None
+    found = None if asked.reader is None else story_of(asked.reader, asked.name, at_seq, asked.now)
+    if found is None:
         raise UnknownName(f"there is no cycle {asked.name} in this journal")
-    return story(facts, asked.number("at", 0, 2**62) or None, asked.now)
+    return found
 
 
 def rows(found: Answer) -> Iterator[Mapping[str, object]]:
@@ -36,12 +36,13 @@ def rows(found: Answer) -> Iterator[Mapping[str, object]]:
 
 
 def view(found: Answer, look: Look) -> View:
-    """The timeline and the machine, and each fact in words."""
+    """The timeline and the machine, and each fact in words; each is made when the template asks for it."""
     shown = [event for event in found["events"] if event["seq"] <= found["at_seq"]]
     return {
-        "machine": machine(found, look),
-        "timelines": _timelines(found, shown, look),
-        "events": [(event, subject(event), told(event, look)) for event in shown],
+        "machine": lambda: machine(found, look),
+        "timelines": lambda: _timelines(found, shown, look),
+        "events": lambda: ((event, subject(event), told(event, look)) for event in shown),
+        "count": len(shown),
         "title": look.words("Cycle {id}", id=found["cycle"]["cycle_id"]),
         "position": next((n for n, e in enumerate(found["events"], 1) if e["seq"] == found["at_seq"]), 1),
         "seqs": [event["seq"] for event in found["events"]],

@@ -8,14 +8,14 @@ from datetime import datetime
 from oms.errors import UnknownName
 from oms.journal import views
 from oms.journal.answers import Answer, instant, money
-from oms.journal.stages import linked_facts, newest
+from oms.journal.stages import newest
 from oms.model.event import CycleOpened
 from oms.web.draw import chart as charts
 from oms.web.draw.svg import Svg
 from oms.web.look import Look
+from oms.web.pages.finished import story_of, without_events
 from oms.web.pages.flow import flow
 from oms.web.pages.page import Asked, Page, View
-from oms.web.pages.story import story
 
 CYCLES = 60
 """Newest cycles whose funds are drawn."""
@@ -46,11 +46,9 @@ def answer(asked: Asked) -> Answer:
         found["before"].append(row)
     wanted = asked.query.get("cycle") or _last_with_trades(asked, status["cycle_id"])
     if wanted is not None:
-        facts = linked_facts(asked.reader, wanted)
-        if not facts:
+        found["cycle"] = without_events(story_of(asked.reader, wanted, None, asked.now))
+        if found["cycle"] is None:
             raise UnknownName(f"there is no cycle {wanted} in this journal")
-        found["cycle"] = story(facts, None, asked.now)
-        del found["cycle"]["events"]
     found["choices"] = [row["cycle_id"] for row in reversed(found["before"])]
     return found
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from oms.journal import views
 from oms.journal.answers import Answer, instant, money
-from oms.journal.stages import linked_facts, moved
+from oms.journal.stages import moved
 from oms.web.look import Look, exact
+from oms.web.pages.finished import story_of, without_events
 from oms.web.pages.machine_view import machine
 from oms.web.pages.page import Asked, Page, View
-from oms.web.pages.story import story
 from oms.web.pages.waits import waiting
 
 LOOKED_AT = 20
@@ -28,8 +28,7 @@ def answer(asked: Asked) -> Answer:
     held: list[Answer] = []
     if asked.reader is not None:
         if status["cycle_id"] is not None:
-            cycle = story(linked_facts(asked.reader, status["cycle_id"]), None, asked.now)
-            del cycle["events"]
+            cycle = without_events(story_of(asked.reader, status["cycle_id"], None, asked.now))
         listed = views.cycle_list(asked.reader, limit=LOOKED_AT)["cycles"]
         sums = moved(asked.reader, [each["cycle_id"] for each in listed])
         recent = [{**each, **sums.get(each["cycle_id"], {})} for each in listed]
@@ -113,10 +112,10 @@ def rows(found: Answer) -> Iterator[Mapping[str, object]]:
 
 
 def view(found: Answer, look: Look) -> View:
-    """The machine, and why it waits, in one sentence."""
+    """The machine, made when the template asks for it, and why it waits, in one sentence."""
     cycle = found["cycle"]
     return {
-        "machine": None if cycle is None else machine(cycle, look),
+        "machine": lambda: machine(cycle, look),
         "waiting": waiting(found, look),
         "title": look.words("Now"),
     }

@@ -35,6 +35,7 @@ def story(facts: Sequence[Linked], at_seq: int | None, now: datetime) -> Answer:
         "at_seq": shown,
         "first_seq": first,
         "last_seq": last,
+        "link": facts[-1].hash,
         "is_past": is_past,
         "at": instant(moment),
         "phases": phases_of(starts, moment),
