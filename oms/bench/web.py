@@ -43,7 +43,10 @@ _TOKEN = "a-token-of-the-bench-" * 2
 
 
 def pages(folder: Path, rows: int) -> dict[str, Any]:
-    """Milliseconds of each path over a journal of so many rows, whose cycles have 40 orders."""
+    """Milliseconds of each path over a journal of so many rows, whose cycles have 40 orders.
+
+    The cycle is finished: but for the first look at it, its parts come from the shelf (``oms.web.kept``).
+    """
     made = fill(folder / "bench.db", rows, Life(sells=20, buys=20))
     app, desk, _ = _application(folder)
     newest = desk.ask_for_one(_newest)["cycle_id"]

@@ -5,7 +5,7 @@ It must be the same state that a fold of every fact gives; ``journal verify`` an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -193,17 +193,26 @@ def newest_of_kind(connection: Connection, account: str, kind: str, count: int) 
     return list(islice(_newest_first(connection, account, kind, count), count))
 
 
+def newest_of_kinds(connection: Connection, account: str, kinds: Iterable[str]) -> Recorded | None:
+    """The newest fact of any of such kinds; only that one is read whole."""
+    rows = [row for kind in kinds for row in _rows_of_kind(connection, account, kind, 1)]
+    return recorded(max(rows, key=lambda row: row.seq)) if rows else None
+
+
 def _newest_first(connection: Connection, account: str, kind: str, limit: int | None = None) -> Iterator[Recorded]:
     """Facts of such a kind, newest first, read as they are asked for."""
+    return (recorded(row) for row in _rows_of_kind(connection, account, kind, limit))
+
+
+def _rows_of_kind(connection: Connection, account: str, kind: str, limit: int | None) -> Iterable[Any]:
     events = tables.events
-    rows = connection.execute(
+    return connection.execute(
         select(*STORED)
         # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
         .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
         .order_by(events.c.seq.desc())
         .limit(limit)
     )
-    return (recorded(row) for row in rows)
 
 
 def _load_account(connection: Connection, state: AccountState) -> None:

@@ -26,7 +26,7 @@ from oms.journal.history import (
     order_show,
 )
 from oms.journal.lease import is_held
-from oms.journal.loading import last_of_kind, read_head
+from oms.journal.loading import last_of_kind, newest_of_kinds, read_head
 from oms.journal.projection import HOLDINGS, ORDERS
 from oms.journal.reader import Reader, open_reader, reader_over
 from oms.journal.task_rows import read_tasks
@@ -232,14 +232,9 @@ def _halted(connection: Connection, account: str, row: dict[str, Any]) -> Answer
 
 def _newest_reading(connection: Connection, account: str) -> tuple[Funds, Decimal] | None:
     """Funds and the spendable of the policy, from the newest fact that carries them."""
-    found: list[Recorded] = []
-    for kind in (FundsObserved.kind, CycleOpened.kind, BuysRevalidated.kind):
-        fact = last_of_kind(connection, account, kind)
-        if fact is not None:
-            found.append(fact)
-    if not found:
-        return None
-    return reading_of(max(found, key=lambda fact: fact.seq))
+    kinds = (FundsObserved.kind, CycleOpened.kind, BuysRevalidated.kind)
+    found = newest_of_kinds(connection, account, kinds)
+    return None if found is None else reading_of(found)
 
 
 def reading_of(fact: Recorded) -> tuple[Funds, Decimal] | None:
