@@ -197,12 +197,18 @@ def test_a_reader_without_the_right_to_operate_gets_no_buttons(house: House) -> 
 def test_health_shows_how_the_messages_to_each_address_stand(traded: Path) -> None:
     """An address that was not reached is an alarm with its reason, in both languages and both twins; no secret is shown."""
     (traded / "var" / "notices.json").write_text(
-        json.dumps({"env:PHONE": {"seq": 1, "sent_at": None, "error": "did not take the message"}}), "utf-8"
+        json.dumps(
+            {"env:PHONE": {"seq": 1, "sent_at": None, "error": "did not take the message"}, "env:TEAM": {"seq": 2}}
+        ),
+        "utf-8",
     )
     text = (traded / "config.yaml").read_text("utf-8")
-    with house_in(traded, f"{text}notify: ['env:PHONE?fill=on', 'ping:env:SWITCH']\n") as asked:
+    with house_in(traded, f"{text}notify: ['env:PHONE?fill=on', 'env:TEAM', 'ping:env:SWITCH']\n") as asked:
         browser, client = asked.browser(), asked.operator()
-        for language, words in (("en", ("not reached", "sign of life")), ("zh-CN", ("未送达", "存活信号"))):
+        for language, words in (
+            ("en", ("not reached", "nothing sent yet", "sign of life")),
+            ("zh-CN", ("未送达", "尚未发送", "存活信号")),
+        ):
             page = html(browser.get("/health", headers={"Accept-Language": language}))
             card = page[page.index('id="health-outbox"') : page.index('id="health-attention"')]
             assert all(word in card for word in ("env:PHONE", "ping:env:SWITCH", "did not take the message", *words))
@@ -211,7 +217,7 @@ def test_health_shows_how_the_messages_to_each_address_stand(traded: Path) -> No
         first = told["addresses"][0]
         assert (first["seq"], first["behind"]) == (1, client.get("/api/v1/status").json()["journal"]["seq"] - 1)
         rows = list(csv.DictReader(io.StringIO(client.get("/health.csv").text)))
-        assert [row["name"] for row in rows if row["part"] == "address"] == ["env:PHONE", "ping:env:SWITCH"]
+        assert [row["name"] for row in rows if row["part"] == "address"] == ["env:PHONE", "env:TEAM", "ping:env:SWITCH"]
 
 
 def test_health_stands_where_the_file_of_the_messages_is_broken(traded: Path) -> None:
