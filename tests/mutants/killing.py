@@ -28,6 +28,7 @@ LONGEST_S = 120
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "oms.model.liquidity": ("tests/model/test_liquidity.py",),
+    "oms.model.risk": ("tests/model/test_risk.py",),
     "oms.model.order": (
         "tests/model/test_order.py",
         "tests/model/test_state.py",
