@@ -83,7 +83,9 @@ COMMANDS: dict[str, Entry] = {
         "Bring a backup back, whole or not at all; what is there now becomes a backup of its own.",
     ),
     "config": Entry("oms.cli.settings:config", "The configuration: check it, and show where each value came from."),
-    "fleet": Entry("oms.cli.fleet:fleet", "Many accounts on PostgreSQL, traded by any number of workers."),
+    "fleet": Entry(
+        "oms.cli.fleet:fleet", "Many accounts on PostgreSQL, traded by any number of workers on any machine."
+    ),
     "db": Entry("oms.cli.database:db", "The database of the journal: its schema, its roles, and moving it elsewhere."),
     "service": Entry(
         "oms.cli.service:service", "The engine as a service of the operating system: install it, see how it is."

@@ -116,7 +116,10 @@ def _own(order: Order, report: BrokerOrder, executions: bool, settles: date | No
     fills = _new_fills(order, report, executions) if _is_sane(report) else []
     booked = order.cum_qty + sum(fill.last_qty for fill in fills)
     riddle = _riddle(order, report, booked)
-    if riddle is None and (order.order_id is None or order.phase is OrderPhase.AMBIGUOUS):
+    # Whatever word the broker has for it: an order that trades is there, and counts as a trade of the day.
+    trades = bool(fills) and order.order_id is None and not order.is_closed
+    is_proof = trades and (booked >= order.order_qty or not order.quarantined)
+    if is_proof or (riddle is None and (order.order_id is None or order.phase is OrderPhase.AMBIGUOUS)):
         yield OrderAcknowledged(
             cycle_id=order.cycle_id,
             cl_ord_id=order.cl_ord_id,
@@ -132,7 +135,7 @@ def _own(order: Order, report: BrokerOrder, executions: bool, settles: date | No
         return
     if riddle is None:
         yield from _closing(order, report)
-    elif not (order.in_doubt and order.raw_status == report.raw_status):
+    elif is_proof or not (order.in_doubt and order.raw_status == report.raw_status):
         yield OrderInDoubt(
             cycle_id=order.cycle_id,
             cl_ord_id=order.cl_ord_id,

@@ -169,19 +169,18 @@ def an_order_is_one_that_a_market_takes(evidence: Evidence) -> Iterator[Finding]
 
 
 @law("I41")
-def no_buy_is_accepted_beyond_the_trades_of_a_day(evidence: Evidence) -> Iterator[Finding]:
-    """I41: counted from the broker's log, across restarts; sells go on."""
-    trades: dict[date, int] = {}
-    for arrival in evidence.arrivals:
-        key = evidence.key(arrival.received)
-        if key is None or not arrival.accepted:
-            continue
-        cycle, intent = evidence.cycle_of[key], evidence.intents[key]
-        day = cycle.opened.trading_day
-        made, most = trades.get(day, 0), evidence.rules_of(cycle).max_trades_per_day
-        if intent.order.side is Side.BUY and made >= most:
-            yield key, f"accepted as trade {made + 1} of {day}, {most} are allowed"
-        trades[day] = made + 1
+def no_buy_is_sent_beyond_the_trades_of_a_day(evidence: Evidence) -> Iterator[Finding]:
+    """I41: when it left, fewer orders than the limit had left that the broker accepted, then or later; sells go on."""
+    left: dict[date, list[tuple[int, str]]] = {}
+    for key, intent in evidence.intents.items():
+        sent = next((fact.seq for fact, _ in intent.of(OrderSending)), None)
+        if sent is not None and any(arrival.accepted for arrival in evidence.arrivals_of(key)):
+            left.setdefault(evidence.cycle_of[key].opened.trading_day, []).append((sent, key))
+    for day, orders in left.items():
+        for made, (_, key) in enumerate(sorted(orders)):
+            most = evidence.rules_of(evidence.cycle_of[key]).max_trades_per_day
+            if evidence.intents[key].order.side is Side.BUY and made >= most:
+                yield key, f"trade {made + 1} of {day}, {most} are allowed"
 
 
 @law("I42")

@@ -255,6 +255,31 @@ def test_an_unknown_word_is_unknown_and_back() -> None:
     assert (story.order("S0").ord_status, story.order("S0").raw_status) == (OrdStatus.PARTIALLY_FILLED, None)
 
 
+def test_seed_758_what_trades_under_an_unknown_word_is_there_and_counts_as_a_trade() -> None:
+    """An order whose reply was lost and that is shown with fills under a word nobody knows: acknowledged, still UNKNOWN."""
+    story = sent().doubts("S0")
+    part = execution(10, exec_id="a")
+    found = learn(story, shown(story, BrokerState.UNKNOWN, part, raw_status="Held"))
+    assert kinds(found) == ["order_acknowledged", "order_filled", "order_in_doubt"]
+    assert (story.order("S0").ord_status, story.order("S0").raw_status) == (OrdStatus.UNKNOWN, "Held")
+    assert story.state.trades_today == 1
+    assert learn(story, shown(story, BrokerState.UNKNOWN, part, raw_status="Held")) == []
+    rest = execution(story.order("S0").order_qty - 10, exec_id="b")
+    learn(story, shown(story, BrokerState.UNKNOWN, part, rest, raw_status="Held"))
+    assert (story.order("S0").ord_status, story.state.trades_today) == (OrdStatus.FILLED, 1)
+
+
+def test_a_parked_order_that_was_filled_whole_is_adopted_whatever_its_word() -> None:
+    """Nothing is unsure of it any more, so its symbol may trade again; with a part it stays parked."""
+    story = sent().doubts("S0").quarantines("S0")
+    part = execution(10, exec_id="a")
+    assert kinds(learn(story, shown(story, BrokerState.UNKNOWN, part, raw_status="Held")))[0] == "order_filled"
+    assert story.state.frozen
+    rest = execution(story.order("S0").order_qty - 10, exec_id="b")
+    learn(story, shown(story, BrokerState.UNKNOWN, part, rest, raw_status="Held"))
+    assert (story.order("S0").ord_status, dict(story.state.frozen)) == (OrdStatus.FILLED, {})
+
+
 def test_rejected_with_fills_is_cancelled() -> None:
     """REJECTED needs cum_qty 0: with shares filled the rest was cancelled, whatever the broker calls it."""
     story = live()

@@ -21,7 +21,7 @@ from oms.model.event import OrderReserved
 from tests.kill.account import Account, Server, Weather, some
 from tests.tools.disk import Deed, Disk, deeds, recording
 
-FAIR = Weather(name="fair", settings={"LEASE": "2s"})
+FAIR = Weather(name="fair", settings={"LEASE": "2s", "ORDER_DEADLINE": "600s"})
 TORN = 2
 """Torn mixtures an instant and a state of the names, besides all and nothing."""
 FILES = {

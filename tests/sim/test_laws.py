@@ -241,7 +241,7 @@ def off_the_tick(forger: Forger) -> None:
     forger.change(forger.order_rows(Side.BUY, LogKind.ACCEPTED)[0], kind=LogKind.REFUSED, text="bad_price: planted")
 
 
-@crime("no_buy_is_accepted_beyond_the_trades_of_a_day")
+@crime("no_buy_is_sent_beyond_the_trades_of_a_day")
 def one_trade_too_many(forger: Forger) -> None:
     """The limit was one trade a day, and the sells had used it up."""
     forger.changes |= {"rules": replace(forger.truth.rules, max_trades_per_day=1), "rules_by_config": {}}
