@@ -355,7 +355,9 @@ class Driver:
         if self.journal.known_numbers(numbers):
             raise BrokerUnavailable(f"{self.broker.name} handed out an order number that was used before")
         fresh = dict(zip(command.cl_ord_ids, numbers, strict=True))
-        self.seen = replace(self.seen, numbers={**self.seen.numbers, **fresh})
+        orders = {} if self.state.open_cycle is None else self.state.open_cycle.orders
+        waiting = {key: no for key, no in self.seen.numbers.items() if key in orders and orders[key].order_no is None}
+        self.seen = replace(self.seen, numbers={**waiting, **fresh})
 
     def _send(self, command: Send) -> None:
         submission = Submission(

@@ -568,3 +568,12 @@ def test_a_clock_that_jumps_while_orders_are_out_breaks_nothing(build: Build, ho
     assert len({request.order_no for request in house.broker.placed}) == len(house.broker.placed)
     assert house.broker.calls["orders"] < 100
     assert house.broker.calls["funds"] < 100
+
+
+def test_numbers_that_are_journaled_are_not_kept(tmp_path: Path) -> None:
+    """An engine that runs for months remembers the reserved numbers of the phase at hand only."""
+    house = House(tmp_path)
+    driver = house.driver()
+    house.driver = lambda: driver  # type: ignore[method-assign]
+    assert house.run(sell("AAA"), buy("CCC")).exit_code == 0
+    assert set(driver.seen.numbers) == {house.order("CCC").cl_ord_id}
