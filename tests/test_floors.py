@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup", "fleet"},
     "bench": BELOW_ROOF | {"audit", "questions", "web"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
-    "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions"},
+    "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions", "fleet"},
     "cli": BELOW_ROOF - {"engine"}
     | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"}
     | {"arming"},  # real money is armed at the terminal, and from nowhere else

@@ -39,18 +39,17 @@ def fleet() -> None:
 def add(*, account: str, sets: tuple[str, ...], secret: str | None, every: float | None) -> None:
     """Let ACCOUNT be traded from now on, or give it new settings."""
     from oms import operator_desk
-    from oms.fleet import limits, registry
-    from oms.journal.postgres.inbox import PostgresInbox
+    from oms.fleet import brake, registry
 
     loaded = options.configuration()
     database = _database()
     every_s = every if every is not None else loaded.config.worker.interval.total_seconds()
     member = registry.Member(account=account, overlay=_overlay(sets), secret=secret, every_s=every_s)
     registry.add(database, loaded, member)
-    standing = limits.standing_halt(database)
+    standing = brake.standing_halt(database)
     if standing is not None:
         arguments = {"scope": standing["scope"], "reason": standing["reason"]}
-        PostgresInbox(database.address, account).post(operator_desk.author(), "halt", arguments)
+        brake.tell(database, account, operator_desk.author(), "halt", arguments)
     click.echo(f"{account} belongs to the fleet; a worker takes its first turn soon")
 
 
@@ -195,12 +194,18 @@ def drain(*, worker: str | None, every: bool) -> None:
 @options.common
 @click.option("--all", "everything", is_flag=True, help="Sells too, not only buys.")
 @click.option("--reason", default="", help="Why; it is journaled in every account.")
-def halt(*, everything: bool, reason: str) -> None:
-    """Stop every account of the fleet at once: no buy is sent, or with --all no order."""
+@click.argument("account", required=False)
+def halt(*, account: str | None, everything: bool, reason: str) -> None:
+    """Stop every account of the fleet at once, or only ACCOUNT: no buy is sent, or with --all no order."""
     from oms import operator_desk
-    from oms.fleet import limits
+    from oms.fleet import brake
 
-    told = limits.halt(_database(), operator_desk.author(), "all" if everything else "buys", reason)
+    scope = "all" if everything else "buys"
+    if account is not None:
+        brake.tell(_database(), account, operator_desk.author(), "halt", {"scope": scope, "reason": reason})
+        click.echo(f"halted: {account}, from now on; its next turn journals it")
+        return
+    told = brake.halt(_database(), operator_desk.author(), scope, reason)
     click.echo(f"halted: {told} accounts, and every account that is added, until `fleet release`")
 
 
@@ -208,14 +213,19 @@ def halt(*, everything: bool, reason: str) -> None:
 @options.common
 @click.option("--reason", default="", help="Why; it is journaled in every account.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def release(*, reason: str, yes: bool) -> None:
-    """Let every account of the fleet trade again."""
+@click.argument("account", required=False)
+def release(*, account: str | None, reason: str, yes: bool) -> None:
+    """Let every account of the fleet trade again, or only ACCOUNT."""
     from oms import operator_desk
-    from oms.fleet import limits
+    from oms.fleet import brake
 
     database = _database()
-    confirm("Let every account of the fleet trade again?", yes=yes)
-    click.echo(f"released: {limits.release(database, operator_desk.author(), reason)} accounts")
+    confirm(f"Let {account or 'every account of the fleet'} trade again?", yes=yes)
+    if account is not None:
+        brake.tell(database, account, operator_desk.author(), "release", {"reason": reason})
+        click.echo(f"released: {account}, at its next turn")
+        return
+    click.echo(f"released: {brake.release(database, operator_desk.author(), reason)} accounts")
 
 
 @fleet.command()

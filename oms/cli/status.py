@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import click
@@ -16,6 +16,7 @@ from oms.cli.reading import NOTHING_YET, Answer, at_desk, at_time, of_journal, s
 from oms.errors import EXIT_DONE, DamagedError, UsageError
 from oms.questions import account
 from oms.questions.account import ailing
+from oms.questions.fleet import STATES
 
 EVERY_S = 1.0
 """Seconds between two looks of ``--watch``."""
@@ -53,6 +54,7 @@ def lines(answer: Answer) -> Iterator[str]:
         for each in ailing(answer):
             yield f"not healthy: {each}"
         yield from _tasks(answer)
+        yield from _fleet(answer)
         return
     yield f"{_mode(answer)} {answer['account']} · {_process(answer)}"
     if answer.get("live") is not None:
@@ -77,7 +79,23 @@ def lines(answer: Answer) -> Iterator[str]:
     for each in ailing(answer):
         yield f"not healthy: {each}"
     yield from _tasks(answer)
+    yield from _fleet(answer)
     yield f"journal {answer['journal']['seq']:,} entries, head {answer['journal']['head'][:12]}…"
+
+
+def _fleet(answer: Answer) -> Iterator[str]:
+    """How the fleet on the same database stands, in one line; `fleet status` has the whole."""
+    fleet = answer.get("fleet")
+    if fleet is None:
+        return
+    counts = fleet["counts"]
+    states = ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
+    workers = ", ".join(f"{number} {state}" for state, number in fleet["workers"].items() if number) or "none"
+    late = f", the latest {span(timedelta(seconds=fleet['latest_s']))} late" if fleet["latest_s"] >= 1 else ""
+    yield f"fleet {count(counts['all'], 'account')}: {states or 'none yet'}{late}; workers: {workers}"
+    if fleet["halted"] is not None:
+        halted = fleet["halted"]
+        yield f"THE FLEET IS HALTED by {halted['author']} ({halted['scope']}): {halted['reason'] or 'no reason given'}"
 
 
 def _tasks(answer: Answer) -> Iterator[str]:

@@ -1,88 +1,26 @@
-"""What holds for the whole fleet: the brake for all, the notional of a day, and the message rate of one credential."""
+"""What holds for the whole fleet besides the brake: the notional of a day, and the message rate of one credential."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
 from oms.errors import Refused, UsageError
 from oms.fleet.database import Database
-from oms.journal.postgres.driver import PostgresStatements
-from oms.journal.scalars import to_instant, to_micro
+from oms.journal.scalars import to_micro
 from oms.model.order import OrderRequest, Side
 from oms.ports import Broker
 
-HALT = "halt"
 NOTIONAL = "notional_per_day"
 RATE = "messages_per_minute/"
 """Before the name of a credential: how many messages it may send a minute, over all workers."""
 
-_SET = (
+SET = (
     "INSERT INTO fleet_limits (name, value, author) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET value = excluded.value, author = excluded.author, at = now()"
 )
-_POST_TO_ALL = (
-    "INSERT INTO inbox (account, id, at, author, command, arguments)"
-    " SELECT f.account, 1 + greatest(coalesce((SELECT max(i.id) FROM inbox i WHERE i.account = f.account), 0),"
-    " coalesce((SELECT a.inbox_id FROM accounts a WHERE a.account = f.account), 0)), ?, ?, ?, ?"
-    " FROM fleet_accounts f"
-)
-_LOCK_ALL = (
-    "SELECT count(pg_advisory_xact_lock(hashtextextended('oms.inbox/' || account, 0)))"
-    " FROM (SELECT account FROM fleet_accounts ORDER BY account) f"
-)
-
-
-# The brake
-
-
-def halt(database: Database, author: str, scope: str, reason: str) -> int:
-    """Stop every account at once: the command is in each one's mailbox, which its engine reads before every send.
-
-    Accounts that are not running, or are added later, meet it at their next start. Returns how many got it.
-    """
-    arguments = {"scope": scope, "reason": reason}
-    with _telling_all(database) as pg:
-        told = _tell_all(pg, author, "halt", arguments)
-        pg.execute(_SET, (HALT, json.dumps(arguments, sort_keys=True), author))
-    return told
-
-
-def release(database: Database, author: str, reason: str) -> int:
-    """Take the brake off every account; one that was halted by itself is released too."""
-    with _telling_all(database) as pg:
-        told = _tell_all(pg, author, "release", {"reason": reason})
-        pg.execute("DELETE FROM fleet_limits WHERE name = ?", (HALT,))
-    return told
-
-
-@contextmanager
-def _telling_all(database: Database) -> Iterator[PostgresStatements]:
-    """One transaction in which nobody else posts to any account, so that each command gets the number after the newest."""
-    with database.session() as pg:
-        pg.execute("BEGIN")
-        pg.execute(_LOCK_ALL)
-        yield pg
-        pg.execute("COMMIT")
-
-
-def _tell_all(pg: PostgresStatements, author: str, command: str, arguments: dict[str, str]) -> int:
-    values = (to_instant(datetime.now(UTC)), author, command, json.dumps(arguments, sort_keys=True))
-    return pg.execute(_POST_TO_ALL, values).rowcount
-
-
-def standing_halt(database: Database) -> dict[str, str] | None:
-    """The brake for all; None where it is off."""
-    row = database.one("SELECT value, author FROM fleet_limits WHERE name = ?", (HALT,))
-    return None if row is None else {**json.loads(row[0]), "author": row[1]}
-
-
-# Figures
 
 
 def set_limit(database: Database, author: str, name: str, value: Decimal | None) -> None:
@@ -100,12 +38,12 @@ def set_limit(database: Database, author: str, name: str, value: Decimal | None)
         raise UsageError(
             f"{name}: expected a positive {'amount' if name == NOTIONAL else 'whole number'}, found {value}"
         )
-    database.do(_SET, (name, format(value, "f"), author))
+    database.do(SET, (name, format(value, "f"), author))
 
 
 def limits(database: Database) -> dict[str, str]:
     """Every limit that is set."""
-    return dict(database.ask("SELECT name, value FROM fleet_limits ORDER BY name"))
+    return dict(database.ask("SELECT name, value FROM fleet_limits WHERE name <> 'halt' ORDER BY name"))
 
 
 def used_today(database: Database, day: date) -> int:

@@ -13,8 +13,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, InfoMetricFamily
 
 from oms import __version__
 from oms.model.cycle import Phase
+from oms.observe.fleet_metrics import fleet_metrics
 from oms.observe.wiring import outbox
-from oms.questions import account, limits
+from oms.questions import account, fleet, limits
 from oms.questions.asking import Answer, Desk
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,6 +38,7 @@ class _Account:
     def __init__(self, desk: Desk) -> None:
         self._status = account.status(desk)
         self._limits = limits.risk(desk)
+        self._fleet = fleet.summary(desk)
         self._outbox = outbox(desk) if desk.loaded.config.notify else {"addresses": []}
 
     def collect(self) -> Iterator[Metric]:
@@ -52,6 +54,8 @@ class _Account:
         yield from self._controls()
         yield _gauge("oms_journal_seq", "Last row of the journal.", status["journal"]["seq"])
         yield from self._notices()
+        if self._fleet is not None:
+            yield from fleet_metrics(self._fleet)
 
     def _controls(self) -> Iterator[Metric]:
         most = GaugeMetricFamily("oms_limit", "What a control allows, in its own unit.", labels=["rule", "unit"])

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from oms.errors import UsageError
+from oms.questions import fleet
 from oms.questions.asking import NOTHING_YET, Answer, Desk
 
 FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
@@ -16,7 +17,7 @@ _UNKNOWN = (
 
 
 def status(desk: Desk) -> dict[str, Any]:
-    """The status now; nulls where nothing has run yet."""
+    """The status now, with nulls where nothing has run yet; and how the fleet stands, where there is one."""
     from oms.journal import views
 
     config = desk.loaded.config
@@ -35,6 +36,13 @@ def status(desk: Desk) -> dict[str, Any]:
         from oms.questions import licence
 
         answer["live"] = {name: licence.show(desk)[name] for name in ("armed", "until", "author", "why_not")}
+    whole = fleet.summary(desk)
+    if whole is not None:
+        workers = [each["state"] for each in whole["workers"]]
+        answer["fleet"] = {
+            **{name: whole[name] for name in ("counts", "latest_s", "halted")},
+            "workers": {state: workers.count(state) for state in ("working", "draining", "gone")},
+        }
     return answer
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from oms import __version__
 from oms.questions.asking import Desk
-from oms.web import entrance, failing, forms, pulse, site
+from oms.web import entrance, failing, fleet_forms, forms, pulse, site
 from oms.web.api import account, configuration, description, events, history, operating, standing
 from oms.web.api.answering import PROBLEMS
 from oms.web.commands import Teller
@@ -23,6 +23,7 @@ def make_app(desk: Desk, doors: Doors, tide: Tide) -> Gate:
     teller = Teller(desk)
     app.include_router(api(desk, doors, tide, teller))
     app.include_router(forms.router(teller, doors))
+    app.include_router(fleet_forms.router(desk, doors))
     app.include_router(pulse.router(desk))
     app.include_router(entrance.router(doors))
     app.include_router(site.router(desk))

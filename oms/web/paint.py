@@ -16,7 +16,7 @@ from oms import __version__
 from oms.journal.answers import Answer
 from oms.web.kept import Kept
 from oms.web.look import Look
-from oms.web.pages import config, cycle, cycles, funds, health, now, positions, risk, selection
+from oms.web.pages import config, cycle, cycles, fleet, funds, health, now, positions, risk, selection
 from oms.web.pages.finished import seal_of
 from oms.web.pages.page import Page
 from oms.web.words import LANGUAGES, Words, language_of
@@ -34,6 +34,8 @@ PAGES: tuple[Page, ...] = (
 """In the order of the navigation; one cycle is reached from the others."""
 
 CYCLE = cycle.PAGE
+FLEET = fleet.PAGE
+"""Stands in the navigation where the journal is in a database that can have a fleet."""
 PATHS = {page.name: "/" if page.name == "now" else f"/{page.name}" for page in PAGES}
 THEMES, GAINS = ("auto", "light", "dark"), ("green", "red")
 
@@ -135,7 +137,10 @@ def paint(page: Page, answer: Answer, frame: Answer, look: Look, setting: Settin
             w=look.words,
             once=_once(look),
             here="cycles" if page is CYCLE else page.name,
-            nav=[{"name": each.name, "title": each.title, "path": PATHS[each.name]} for each in PAGES],
+            nav=[
+                {"name": each.name, "title": each.title, "path": PATHS.get(each.name, f"/{each.name}")}
+                for each in (*PAGES, *([FLEET] if frame["has_fleet"] else []))
+            ],
             twin="/now" if path == "/" else path,
             asked=f"?{query}" if query else "",
             languages=LANGUAGES,

@@ -18,7 +18,7 @@ from oms.journal.reader import Reader
 from oms.questions.asking import Desk
 from oms.web.pages.frame import frame, status_of
 from oms.web.pages.page import Asked, Page
-from oms.web.paint import CYCLE, GAINS, PAGES, PATHS, THEMES, Setting, look_of, paint, paint_alone, stamp
+from oms.web.paint import CYCLE, FLEET, GAINS, PAGES, PATHS, THEMES, Setting, look_of, paint, paint_alone, stamp
 from oms.web.viewer import viewer_of
 from oms.web.words import LANGUAGES
 
@@ -112,7 +112,7 @@ def router(desk: Desk) -> APIRouter:
     """Every page with its twins, the choice of appearance, and the files that the pages use."""
     made = APIRouter(include_in_schema=False)
     readers = Readers(desk)
-    for page in PAGES:
+    for page in (*PAGES, FLEET):
         _add(made, readers, page)
 
     @made.get("/cycles/{cycle_id}.json")
@@ -142,7 +142,7 @@ def _add(made: APIRouter, readers: Readers, page: Page) -> None:
     def as_csv(request: Request) -> Response:
         return readers.csv(page, request)
 
-    made.get(PATHS[page.name])(html)
+    made.get(PATHS.get(page.name, f"/{page.name}"))(html)
     made.get(f"/{page.name}.json")(json)
     made.get(f"/{page.name}.csv")(as_csv)
 

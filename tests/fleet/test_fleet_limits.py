@@ -11,7 +11,7 @@ import pytest
 
 from oms.config import LoadedConfig
 from oms.errors import Refused, RefusedError, UsageError
-from oms.fleet import limits, registry
+from oms.fleet import brake, limits, registry
 from oms.fleet.database import Database
 from oms.fleet.limits import NOTIONAL, RATE, SharedRate, behind_gate
 from oms.fleet.worker import refuse_wrong_clock
@@ -105,15 +105,51 @@ class TestTheBrake:
         add(database, loaded, "a", "b", "c")
         boxes = {name: PostgresInbox(database.address, name) for name in "abc"}
         boxes["b"].post("ada", "release")
-        assert limits.halt(database, "ada@desk", "all", "storm") == 3
-        assert limits.standing_halt(database) == {"scope": "all", "reason": "storm", "author": "ada@desk"}
+        assert brake.halt(database, "ada@desk", "all", "storm") == 3
+        assert brake.standing_halt(database) == {"scope": "all", "reason": "storm", "author": "ada@desk"}
         assert [boxes[name].unread(0)[-1].inbox_id for name in "abc"] == [1, 2, 1]
         message = boxes["c"].unread(0)[-1]
         assert (message.command, message.author) == ("halt", "ada@desk")
         assert message.arguments == {"scope": "all", "reason": "storm"}
-        assert limits.release(database, "ada@desk", "calm") == 3
-        assert limits.standing_halt(database) is None
+        assert brake.release(database, "ada@desk", "calm") == 3
+        assert brake.standing_halt(database) is None
         assert boxes["a"].unread(1)[-1].command == "release"
+
+    def test_it_reaches_more_accounts_than_a_server_has_locks(self, database: Database, loaded: LoadedConfig) -> None:
+        """Twenty thousand accounts, in one transaction and with one lock."""
+        add(database, loaded, "a")
+        many = "SELECT 'x' || n, '{}', 1 FROM generate_series(2, 20000) n"
+        database.do(f"INSERT INTO fleet_accounts (account, overlay, every_s) {many}")  # our own words
+        assert brake.halt(database, "ada", "all", "storm") == 20_000
+        assert PostgresInbox(database.address, "x777").unread(0)[-1].command == "halt"
+
+    def test_a_post_in_between_keeps_the_numbers_whole(self, database: Database, loaded: LoadedConfig) -> None:
+        """Who posts to one account while all are told waits, and neither command takes the other's number."""
+        add(database, loaded, "a", "b")
+        told: list[int] = []
+
+        def post() -> None:
+            box = PostgresInbox(database.address, "a")
+            told.extend(box.post("bob", "release") for _ in range(20))
+
+        crowd = [threading.Thread(target=post) for _ in range(2)]
+        for each in crowd:
+            each.start()
+        for _ in range(10):
+            brake.halt(database, "ada", "buys", "storm")
+        for each in crowd:
+            each.join()
+        ids = [message.inbox_id for message in PostgresInbox(database.address, "a").unread(0)]
+        assert ids == list(range(1, 51))
+
+    def test_one_account_can_be_halted_by_itself(self, database: Database, loaded: LoadedConfig) -> None:
+        """The others trade on; one that does not belong to the fleet is no account of it."""
+        add(database, loaded, "a", "b")
+        brake.tell(database, "a", "ada", "halt", {"scope": "all", "reason": "storm"})
+        assert PostgresInbox(database.address, "a").unread(0)[-1].arguments["scope"] == "all"
+        assert PostgresInbox(database.address, "b").unread(0) == []
+        with pytest.raises(UsageError, match="does not belong"):
+            brake.tell(database, "c", "ada", "halt", {})
 
 
 class TestNotional:

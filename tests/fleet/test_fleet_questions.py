@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,12 @@ from tests.fleet.conftest import member
 from tests.web.house import house_in
 
 
+def without_clocks(answer: dict[str, Any]) -> dict[str, Any]:
+    """A status but for what moves on from one look to the next: how late whoever is due has become."""
+    accounts = [{name: value for name, value in each.items() if name != "late_s"} for each in answer["accounts"]]
+    return {**answer, "latest_s": None, "accounts": accounts}
+
+
 def test_the_api_tells_of_the_fleet_what_the_terminal_does(
     loaded: LoadedConfig, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -30,7 +37,7 @@ def test_the_api_tells_of_the_fleet_what_the_terminal_does(
         monkeypatch.chdir(loaded.base)
         with pytest.raises(SystemExit):
             cli.main(["fleet", "status", "--json"])
-        assert json.loads(capsys.readouterr().out) == told.json()
+        assert without_clocks(json.loads(capsys.readouterr().out)) == without_clocks(told.json())
         assert asked.reader().get("/api/v1/journal/archives").json()["error"]["code"] == "wrong_database"
 
 

@@ -13,7 +13,7 @@ import pytest
 from oms.app import Engine
 from oms.cli.laws import judged
 from oms.config import LoadedConfig
-from oms.fleet import limits, registry, standing
+from oms.fleet import brake, registry, standing
 from oms.fleet.database import Database
 from oms.fleet.duty import take_turn
 from oms.journal import views
@@ -130,14 +130,14 @@ def test_a_broken_account_is_told_and_tried_later_and_later(database: Database, 
 def test_the_brake_reaches_an_account_in_its_turn(database: Database, loaded: LoadedConfig) -> None:
     """Halted by one command for all, the account's next cycle sends no order; released, it goes on."""
     registry.add(database, loaded, member("a", {}, None, 1.0))
-    limits.halt(database, "ada", "all", "storm")
+    brake.halt(database, "ada", "all", "storm")
     turn = take_turn(database, loaded, "a", "me", lambda: None)
     assert turn is not None
     with closing(open_reader(places(registry.config_of(loaded, registry.one(database, "a"))).journal_url)) as reader:
         assert views.status(reader)["halted"]["author"] == "ada"
         assert all(not each["sends"] for each in views.order_list(reader)["orders"])
     assert PostgresInbox(parse(loaded.config.journal.url), "a").answer(1) is not None
-    limits.release(database, "ada", "calm")
+    brake.release(database, "ada", "calm")
     turn = take_turn(database, loaded, "a", "me", lambda: None)
     assert turn is not None
     assert (turn.exit_code, turn.cycles >= 1) == (0, True)

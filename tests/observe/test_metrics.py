@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from oms.config import load_config
 from oms.model.cycle import Phase
+from oms.observe.fleet_metrics import fleet_metrics
 from oms.observe.metrics import exposition
 from oms.questions.asking import Desk
 from tests.cli.conftest import Oms, folder, oms, tiny
@@ -77,6 +78,22 @@ def test_names_follow_the_convention(tiny: Path, oms: Oms) -> None:
     }
 
 
+def of_a_fleet() -> set[str]:
+    """The names that are there where there is a fleet."""
+    worker = dict.fromkeys(("lanes", "busy", "runs", "cycles", "failures", "busy_s"), 0)
+    about = {"worker": "w", "host": "h", "state": "working", "seen_at": "2026-11-20T14:30:00Z"}
+    answer = {
+        "counts": {"all": 0},
+        "latest_s": 0.0,
+        "queue": {"waiting": 0},
+        "halted": None,
+        "notional_today": "0",
+        "limits": {"notional_per_day": "5"},
+        "workers": [{**worker, **about}],
+    }
+    return {sample.name for family in fleet_metrics(answer) for sample in family.samples}
+
+
 def asked_for() -> dict[str, str]:
     """Every expression of the dashboard and of the alerts, by its place."""
     dashboard = json.loads((MONITORING / "grafana.json").read_text("utf-8"))
@@ -89,7 +106,7 @@ def asked_for() -> dict[str, str]:
 def test_whoever_asks_asks_for_something_that_exists(place: str, tiny: Path, oms: Oms) -> None:
     """Each metric of a panel or an alert is one that this program gives, or gives once there are addresses."""
     oms("run", "--signals", "plan.csv")
-    names = {name for name, _ in samples(tiny)} | {"oms_notices_behind", "oms_notices_failing"}
+    names = {name for name, _ in samples(tiny)} | {"oms_notices_behind", "oms_notices_failing"} | of_a_fleet()
     wanted = set(re.findall(r"\boms_[a-z_]+", asked_for()[place]))
     assert wanted
     assert wanted - names == set()

@@ -14,6 +14,7 @@ from oms import operator_desk
 from oms.gateways.system_clock import SystemClock
 from oms.journal.store import open_journal
 from oms.web.commands import COMMANDS
+from oms.web.fleet_forms import DEEDS
 from oms.web.forms import TARGETS
 from tests.web.house import House, html, routes_of
 
@@ -141,7 +142,7 @@ MAY_CHANGE = {
     *("/login", "/logout"),
     *("/api/v1/halt", "/api/v1/release", "/api/v1/run", "/api/v1/orders/resolve"),
     *("/api/v1/blacklist/add", "/api/v1/blacklist/remove"),
-    *(f"/do/{name}" for name in TARGETS),
+    *(f"/do/{name}" for name in (*TARGETS, *DEEDS)),
 }
 
 
@@ -159,6 +160,7 @@ def test_the_commands_that_reach_the_mailbox_are_these_and_no_others() -> None:
         *("halt", "release", "blacklist_add", "blacklist_remove", "resolve", "run_now"),
     }
     assert set(TARGETS.values()) == set(COMMANDS)
+    assert set(DEEDS) == {"fleet-halt", "fleet-release", "fleet-pause", "fleet-unpause"}
 
 
 def test_nothing_of_a_get_is_left_in_the_mailbox(own: House) -> None:

@@ -18,7 +18,8 @@ from oms.model.difference import DifferenceKind
 from oms.model.kinds import KINDS
 from oms.model.order import OrdStatus
 from oms.model.score import NAMES
-from oms.web.paint import CYCLE, PAGES
+from oms.questions.fleet import STATES
+from oms.web.paint import CYCLE, FLEET, PAGES
 from oms.web.words import Words, language_of
 
 WEB = Path(__file__).parents[2] / "oms" / "web"
@@ -77,7 +78,7 @@ def strings(node: ast.expr) -> Iterator[str]:
 SPOKEN = {
     **{sentence: path.name for path in TEMPLATES for sentence in spoken_in_template(path)},
     **{sentence: path.name for path in sorted(WEB.rglob("*.py")) for sentence in spoken_in_module(path)},
-    **{page.title: "paint.py" for page in (*PAGES, CYCLE)},
+    **{page.title: "paint.py" for page in (*PAGES, CYCLE, FLEET)},
     **{rule.meaning: "controls.py" for rule in CATALOGUE},
 }
 
@@ -115,6 +116,8 @@ def test_both_languages_name_the_same_codes() -> None:
         ("factor", NAMES),
         ("topic", [each.value for each in Topic]),
         ("difference", [each.value for each in DifferenceKind]),
+        ("fleet_state", STATES),
+        ("worker_state", ("working", "draining", "ended", "gone")),
     ],
 )
 def test_every_code_that_the_journal_may_hold_has_a_name(domain: str, codes: list[str]) -> None:

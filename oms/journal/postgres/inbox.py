@@ -20,8 +20,13 @@ from oms.ports import Message
 ATTEMPTS = 3
 """Times that a post is tried which the server undid as a whole."""
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('oms.inbox/' || ?::text, 0))"
+_LOCK = (
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('oms.inbox', 0)),"
+    " pg_advisory_xact_lock(hashtextextended('oms.inbox/' || ?::text, 0))"
+)
 """One post at a time: else the higher of two numbers could be seen first, and the lower one be passed over for ever."""
+LOCK_EVERY_MAILBOX = "SELECT pg_advisory_xact_lock(hashtextextended('oms.inbox', 0))"
+"""The same for whoever posts to all: one lock, for a server has room for some thousands only."""
 _NEXT = (
     "SELECT 1 + greatest((SELECT coalesce(max(id), 0) FROM inbox WHERE account = ?),"
     " (SELECT coalesce(max(inbox_id), 0) FROM accounts WHERE account = ?))"

@@ -7,6 +7,7 @@ from typing import Any
 
 from oms.config import LoadedConfig
 from oms.journal import views
+from oms.journal.access import is_postgres
 from oms.journal.answers import Answer, instant
 from oms.journal.reader import Reader
 from oms.journal.stages import newest
@@ -63,6 +64,7 @@ def frame(asked: Asked) -> Answer:
         "held": held,
         "doubtful": len(unresolved),
         "frozen": [each for each in status["frozen"] if each["symbol"] not in about],
+        "has_fleet": is_postgres(config.journal.url),
         "ailing": [task for task in status["tasks"] if not task["healthy"] and task["name"] != "engine"],
     }
 
