@@ -148,13 +148,17 @@ class AccountJournal(ABC):
             check_exact(event)
         with self._failing("appending facts"):
             rows = self._fold(events, encoded)
-            with self._transaction(is_barrier=is_barrier):
-                self._advance(rows[-1][1], rows[-1][-1], is_barrier=is_barrier)
-                self._raw.executemany(INSERT_EVENT, rows)
-                self._shadow.write(self._raw, self.state)
-                crashpoints.point(before)
-                self._raw.execute("COMMIT")
+            self._store(rows, before, is_barrier=is_barrier)
         crashpoints.point(after)
+
+    def _store(self, rows: Sequence[Row], before: str, *, is_barrier: bool) -> None:
+        """Write these facts with their shadow and move the head, in one transaction."""
+        with self._transaction(is_barrier=is_barrier):
+            self._advance(rows[-1][1], rows[-1][-1], is_barrier=is_barrier)
+            self._raw.executemany(INSERT_EVENT, rows)
+            self._shadow.write(self._raw, self.state)
+            crashpoints.point(before)
+            self._raw.execute("COMMIT")
 
     def _fold(self, events: Sequence[Event], encoded: Sequence[Encoded]) -> list[Row]:
         """Fold the facts and link them to the chain: the rows to be written, the last one the new head."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -10,42 +9,30 @@ from typing import Any
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy.dialects import postgresql
 
-from oms.journal import tables
+from oms.journal.postgres.writing import in_its_keys, whole_insert
 from oms.journal.statements import Found
 
 BATCH = 2000
 """Rows fetched at a time from an answer of any size."""
 
 
-_KEYS = {f"ON CONFLICT ({key})": f"ON CONFLICT (account, {key})" for key in ("cycle_id", "cl_ord_id")}
-"""Keys that are whole in a file of one account, and here begin with the account."""
-
-
 @lru_cache(maxsize=512)
 def in_its_words(sql: str) -> str:
     """A statement with ``?`` for its values, as psycopg wants it. No statement of ours has either sign in a text."""
-    for of_a_file, here in _KEYS.items():
-        sql = sql.replace(of_a_file, here)
-    return sql.replace("%", "%%").replace("?", "%s")
-
-
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
-_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \((?:\?(?:, )?)+\)(.*)", re.DOTALL)
+    return in_its_keys(sql).replace("%", "%%").replace("?", "%s")
 
 
 @lru_cache(maxsize=128)
 def for_all_rows(sql: str) -> str | None:
     """An insert of one row of our tables as an insert of many, its columns given as arrays; None for anything else."""
-    found = _INSERT.fullmatch(sql)
-    table = None if found is None else tables.metadata.tables.get(found[1])
-    if found is None or table is None:
+    whole = whole_insert(sql)
+    if whole is None:
         return None
-    names = [name.strip() for name in found[2].split(",")]
-    arrays = ", ".join(f"%s::{table.c[name].type.compile(_DIALECT).split()[0]}[]" for name in names)
+    head, types, rest = whole
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
     # Our own names only, out of a statement of ours.
-    return in_its_words(f"INSERT INTO {found[1]} ({found[2]}) SELECT * FROM unnest(@){found[3]}").replace("@", arrays)  # noqa: S608
+    return f"{head} SELECT * FROM unnest({arrays}){rest}".replace("?", "%s")  # noqa: S608
 
 
 class _Answer:

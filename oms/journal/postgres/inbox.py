@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms.journal.postgres.address import Address, writers
 from oms.journal.postgres.driver import PostgresStatements, over
+from oms.journal.postgres.exchange import exchange_of
 from oms.journal.postgres.journal import connected
 from oms.journal.postgres.meaning import SAFE_TO_REPEAT, is_database_error, state_of, translate
 from oms.journal.scalars import from_instant, storable, to_instant
@@ -31,7 +33,9 @@ _NEXT = (
     "SELECT 1 + greatest((SELECT coalesce(max(id), 0) FROM inbox WHERE account = ?),"
     " (SELECT coalesce(max(inbox_id), 0) FROM accounts WHERE account = ?))"
 )
-_UNREAD = "SELECT id, at, author, command, arguments FROM inbox WHERE account = ? AND id > ? ORDER BY id"
+_UNREAD = (
+    "SELECT id, at, author, command, arguments FROM inbox WHERE account = $1::text AND id > $2::bigint ORDER BY id"
+)
 
 
 class PostgresInbox:
@@ -89,11 +93,8 @@ class PostgresInbox:
     def unread(self, after: int) -> list[Message]:
         """Commands with an id above ``after``, oldest first."""
         with self._told("reading the mailbox") as pg:
-            rows = pg.execute(_UNREAD, (self._account, after)).fetchall()
-        return [
-            Message(inbox_id=i, at=from_instant(at), author=author, command=command, arguments=json.loads(arguments))
-            for i, at, author, command, arguments in rows
-        ]
+            found = exchange_of(pg.raw).run(_UNREAD, (self._account.encode(), b"%d" % after))
+        return [_message(found, row) for row in range(found.ntuples)]
 
     def taken(self, inbox_id: int, answer: str) -> None:
         """Say that the command is journaled, with the answer for its author."""
@@ -133,3 +134,15 @@ class PostgresInbox:
         if is_database_error(error) or isinstance(error, DBAPIError):
             return translate(error, f"the mailbox of {self._account}, {self._address.shown}", doing)
         return error
+
+
+def _message(found: PGresult, row: int) -> Message:
+    """One row of the mailbox; none of its columns is ever null."""
+    inbox_id, at, author, command, arguments = [(found.get_value(row, column) or b"").decode() for column in range(5)]
+    return Message(
+        inbox_id=int(inbox_id),
+        at=from_instant(int(at)),
+        author=author,
+        command=command,
+        arguments=json.loads(arguments),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -11,15 +11,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from oms import crashpoints
 from oms.errors import RefusedError, StorageError
-from oms.journal.account import AccountJournal
+from oms.journal.account import INSERT_EVENT, AccountJournal, Row
 from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.postgres import schema
 from oms.journal.postgres.address import Address, writers
 from oms.journal.postgres.commit_doubt import fate_of
 from oms.journal.postgres.driver import PostgresStatements
+from oms.journal.postgres.exchange import exchange_of, text_of
 from oms.journal.postgres.meaning import is_database_error, state_of, translate
+from oms.journal.postgres.writing import Gathered
 from oms.journal.schema import Found
 from oms.ports import Clock, Lease
 
@@ -84,12 +87,31 @@ class PostgresJournal(AccountJournal):
         known = sha256(f"oms.restart/1:{database}:{self._token}".encode()).hexdigest()[:16]
         return replace(lease.take(pg), restart_token=known)
 
-    def _advance(self, seq: int, link_hash: bytes, *, is_barrier: bool) -> None:
-        head = self._head
-        self._committing = (seq, link_hash)
-        named = (self._account, self.lease.fence, head.seq, head.hash, seq, link_hash)
-        self._pg.execute(_ADVANCE, (*named, self._token if is_barrier else None))
+    def _store(self, rows: Sequence[Row], before: str, *, is_barrier: bool) -> None:
+        gathered = Gathered()
+        gathered.executemany(INSERT_EVENT, rows)
+        self._shadow.write(gathered, self.state)
+        seq, link_hash = rows[-1][1], rows[-1][-1]
+        if gathered.is_whole:
+            crashpoints.point(before)
+            named = self._named(seq, link_hash, is_barrier=is_barrier)
+            self._committing = (seq, link_hash)
+            exchange_of(self._pg.raw).run(*gathered.statement([text_of(value) for value in named]))
+            self._committing = None
+        else:
+            # What is rare, such as a shorter blacklist, need not be one exchange.
+            with self._transaction(is_barrier=is_barrier):
+                self._pg.execute(_ADVANCE, self._named(seq, link_hash, is_barrier=is_barrier))
+                gathered.write_to(self._raw)
+                crashpoints.point(before)
+                self._committing = (seq, link_hash)
+                self._raw.execute("COMMIT")
         self._moved(seq, link_hash, is_barrier=is_barrier)
+
+    def _named(self, seq: int, link_hash: bytes, *, is_barrier: bool) -> tuple[str | int | bytes | None, ...]:
+        """What ``advance`` is asked: it refuses another holder's fence, and a head that is not the one we know."""
+        head, token = self._head, self._token if is_barrier else None
+        return self._account, self.lease.fence, head.seq, head.hash, seq, link_hash, token
 
     def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
         """Those of these reserved numbers that belong to an order of this journal; in one question, however many."""
