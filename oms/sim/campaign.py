@@ -134,6 +134,7 @@ ELSEWHERE: dict[str, str] = {
     "fill_after_cancel": "SELLING BUYING",
     "unknown_status": "SELLING BUYING",
     "hidden": "SELLING BUYING",
+    "stirred": "SELLING SETTLING REVALIDATING BUYING",
 }
 """Faults of requests happen only in the phases that send any; all others may strike anywhere."""
 WHOLE_WORLD = ("mark_lost", "near_close", "funds_late", "list_lag")

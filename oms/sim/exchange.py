@@ -110,6 +110,8 @@ class Exchange:
         self._executions = 0
         self.taken: dict[str, list[int]] = {}
         """Number to the instants at which it was accepted."""
+        self.strangers = 0
+        """Deeds of others than us on the account so far."""
         self._write(LogKind.OPENED, price=cash, text="opening cash")
         self._cash += cash
         for symbol, qty in sorted(positions.items()):
@@ -206,6 +208,7 @@ class Exchange:
         if not fits or not self.is_open():
             return False
         self._accepted(self._take(request, Orders(due=due), is_ours=False))
+        self.strangers += 1
         self.advance()
         return True
 
@@ -214,6 +217,7 @@ class Exchange:
         self.advance()
         amount = max(amount, -max(self.available, ZERO)).quantize(CENT, rounding=ROUND_FLOOR)
         self._write(LogKind.CASH_MOVED, price=amount, text="by hand")
+        self.strangers += 1
         self._cash += amount
 
     def cancel(self, order: Resting, *, at: int, fill_after: int = 0) -> bool:

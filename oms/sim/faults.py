@@ -67,6 +67,12 @@ class Fault(StrEnum):
     CONTENDER = "contender"
     STORAGE_ERROR = "storage_error"
     STORAGE_ERROR_KEPT = "storage_error_kept"
+    # Came later: drawn from a stream of their own, see scenario.LATER
+    STIRRED = "stirred"
+    DISARM = "disarm"
+    LICENCE_ENDS = "licence_ends"
+    FOLLOWER_FAILS = "follower_fails"
+    FOLLOWER_HANGS = "follower_hangs"
 
 
 MEANING: dict[Fault, str] = {
@@ -121,6 +127,11 @@ MEANING: dict[Fault, str] = {
     Fault.CONTENDER: "a second process is started beside a living one",
     Fault.STORAGE_ERROR: "a commit fails and is not kept",
     Fault.STORAGE_ERROR_KEPT: "a commit fails and is kept all the same",
+    Fault.STIRRED: "the broker says that something changed, whether or not it did",
+    Fault.DISARM: "an operator disarms real money, and arms it again later",
+    Fault.LICENCE_ENDS: "the instant passes until which real money was armed, in the middle of a cycle too",
+    Fault.FOLLOWER_FAILS: "work beside the trading fails, in words of its own",
+    Fault.FOLLOWER_HANGS: "work beside the trading does not come back for minutes or hours",
 }
 """What each fault does, in one sentence."""
 
@@ -146,5 +157,6 @@ AT_A_TIME = (
     Fault.CLOCK_JUMP,
     Fault.FOREIGN_CANCEL,
     Fault.OUTAGE,
+    Fault.DISARM,
 )
 """Faults that come at drawn instants of the world's time."""

@@ -44,6 +44,8 @@ class HostileBroker(Broker):
         self._hidden: dict[str, int] = {}
         self._under_way: dict[int, Callable[[], None]] = {}
         self._lied_about_funds = False
+        self._strangers = 0
+        """Deeds of strangers before this cycle."""
         self.is_known = False
         """The journal has its opening balance, which no later fact could tell to be a lie."""
 
@@ -62,8 +64,12 @@ class HostileBroker(Broker):
             deliver()
 
     def new_cycle(self) -> None:
-        """At most one reading of the funds in a cycle is too high."""
+        """At most one reading of the funds in a cycle is too high, and none once a stranger has moved money in it.
+
+        Else the one reading that could show what he took would be the lie, and nobody could know.
+        """
         self._lied_about_funds = False
+        self._strangers = self._exchange.strangers
         self.is_known = True
 
     def is_under_way(self, order_no: str | None) -> bool:
@@ -206,6 +212,10 @@ class HostileBroker(Broker):
 
     # Reads
 
+    def stirred(self) -> bool:
+        """A push that is as often wrong as right: it says so where nothing changed, and says nothing where much did."""
+        return self._sky.strikes(Fault.STIRRED)
+
     def _read(self, what: str) -> None:
         """Trouble that every read may meet."""
         if self._timeline.us < self._down_until or self._sky.strikes(Fault.READ_FAILS):
@@ -260,7 +270,7 @@ class HostileBroker(Broker):
         wrong = ZERO
         if self.is_known and self._sky.strikes(Fault.FUNDS_LOW):
             wrong = -self._amount()
-        elif self.is_known and not self._lied_about_funds and self._sky.strikes(Fault.FUNDS_HIGH):
+        elif self.is_known and self._may_exaggerate() and self._sky.strikes(Fault.FUNDS_HIGH):
             self._lied_about_funds = True
             wrong = self._amount()
         if self._sky.strikes(Fault.FUNDS_NOT_FINITE):
@@ -276,6 +286,9 @@ class HostileBroker(Broker):
             buying_power=available + wrong,
             at=self._timeline.now(),
         )
+
+    def _may_exaggerate(self) -> bool:
+        return not self._lied_about_funds and self._strangers == self._exchange.strangers
 
     def _amount(self) -> Decimal:
         return Decimal(self._chance("funds").randint(1, 2_000_000)) * CENT

@@ -58,6 +58,7 @@ def judge(
         found.append(f"I22 (a cycle comes to its end once the weather is fair) is broken: {error}")
     except EngineFell as error:
         found.append(f"I0 (no weather makes the engine fall) is broken: {error}")
+    found += [f"I22 (what runs beside the trading is never waited for) is broken: {text}" for text in world.stood_still]
     return Verdict(
         scenario=scenario,
         violations=tuple(dict.fromkeys(found)),

@@ -107,6 +107,10 @@ class People:
         wait = micros(10 ** self._chance.uniform(-1, 1.3))
         self._timeline.after(wait, lambda: self._mailbox.post("release", reason="simulated"))
 
+    def _disarm(self) -> bool:
+        self._mailbox.post("live_disarm", reason="simulated")
+        return True
+
     def _blacklist(self) -> bool:
         symbol = self._chance.choice(SYMBOLS)
         self._mailbox.post("blacklist_add", symbol=symbol, reason="simulated")

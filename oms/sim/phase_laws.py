@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from oms.model.arming import LiveArmed, LiveDisarmed
 from oms.model.detail import HaltScope
 from oms.model.event import (
+    AccountOpened,
     Blacklisted,
     BuysClosed,
     BuysRevalidated,
@@ -112,6 +115,48 @@ def nothing_is_sent_against_the_brake(evidence: Evidence) -> Iterator[Finding]:
                 at = arrival.received.at
                 if at > halted.at + evidence.in_flight and (released is None or at < released.at):
                     yield key, f"received at {at}, halted at {halted.at}"
+
+
+@law("I9")
+def no_real_money_moves_without_a_persons_word(evidence: Evidence) -> Iterator[Finding]:
+    """I9: armed for these limits when an order is SENDING, and neither disarmed nor over when it is received."""
+    first = next((fact.event for fact in evidence.facts if isinstance(fact.event, AccountOpened)), None)
+    if first is None or first.mode != "live":
+        return
+    word: LiveArmed | None = None
+    for fact in evidence.facts:
+        event = fact.event
+        if isinstance(event, LiveArmed | LiveDisarmed):
+            word = event if isinstance(event, LiveArmed) else None
+        elif isinstance(event, OrderSending):
+            cycle = evidence.cycles.get(event.cycle_id)
+            licences = evidence.rules_of(cycle).licences if cycle is not None else ()
+            if word is None:
+                yield event.cl_ord_id, f"row {fact.seq} is its SENDING, and real money was not armed"
+            elif licences and word.limits_hash not in licences:
+                yield event.cl_ord_id, f"row {fact.seq} is its SENDING, armed for other limits than it was sent under"
+    words = list(_words(evidence))
+    for key, intent in evidence.intents.items():
+        if intent.of(OrderInDoubt):
+            continue  # it may have been long on its way
+        for arrival in evidence.arrivals_of(key):
+            at = arrival.received.at
+            if not any(since <= at <= until + evidence.in_flight for since, until in words):
+                yield key, f"received at {at}, when real money was not armed"
+
+
+def _words(evidence: Evidence) -> Iterator[tuple[datetime, datetime]]:
+    """From when to when real money was armed."""
+    word: tuple[datetime, datetime] | None = None
+    for fact in evidence.facts:
+        event = fact.event
+        if not isinstance(event, LiveArmed | LiveDisarmed):
+            continue
+        if word is not None:
+            yield word[0], min(word[1], fact.at)
+        word = (fact.at, event.until) if isinstance(event, LiveArmed) else None
+    if word is not None:
+        yield word
 
 
 def _halts(evidence: Evidence) -> Iterator[tuple[Recorded, Recorded | None]]:

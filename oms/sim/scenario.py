@@ -18,6 +18,10 @@ SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 MOST_DEATHS = 6
 
 AIMED = ("send.", "journal.", "reserve.", "paper.", "facts.", "decide.", "cancel.", "funds.")
+LATER = (Fault.STIRRED, Fault.DISARM, Fault.LICENCE_ENDS, Fault.FOLLOWER_FAILS, Fault.FOLLOWER_HANGS)
+"""Faults that are drawn from a stream of their own: where none of them is, a seed is the world that it was before them."""
+LICENCE = "limits-of-the-simulated-account"
+"""What is armed in worlds of real money, in place of the hash of its limits."""
 POINTS = tuple(name for name in crashpoints.POINTS if name.startswith(AIMED))
 """Points at which strikes are aimed besides those that a count meets by chance."""
 
@@ -32,6 +36,7 @@ RARE = {
     Fault.NO_QUOTE: 0.5,
     Fault.BAD_NUMBERS: 0.5,
     Fault.NIGHT: 0.3,
+    Fault.STIRRED: 0.5,
 }
 """By how much the rates of faults are lowered that cost much time, or that would let hardly any cycle begin."""
 
@@ -82,6 +87,10 @@ class Scenario:
     messages_per_minute: int = 600
     max_in_flight: int = 24
     lease_s: float = 15.0
+    live: bool = False
+    """Real money: nothing is sent but by a person's word in the journal."""
+    tends: bool = False
+    """The engine that stays up compares with the broker between its cycles, and others follow what it does."""
     most: int | None = None
     """Occasions at which each fault strikes at most; None: as chance will have it."""
     without: frozenset[str] = frozenset()
@@ -117,7 +126,7 @@ def wish_name(wish: Signal, cycle: int) -> str:
 def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycles: int | None = None) -> Scenario:
     """The scenario of a seed; ``rules`` are a user's own, else they are drawn too."""
     chance = random.Random(f"oms.sim/1:{seed}")
-    kinds = [fault for fault in Fault if chance.random() < (PERSISTENT.get(fault, 0.3))]
+    kinds = [fault for fault in Fault if fault not in LATER and chance.random() < (PERSISTENT.get(fault, 0.3))]
     patient = chance.random() < 0.25
     drawn = _rules(chance, patient=patient)
     window = chance.choice([timedelta(days=7), timedelta(days=7), timedelta(minutes=4), None])
@@ -125,7 +134,7 @@ def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycle
     positions = {symbol: chance.randint(1, 300) for symbol in chance.sample(SYMBOLS, chance.randint(0, 4))}
     cash = Decimal(chance.choice([0, 500, 5_000, 20_000, 60_000]) + chance.randint(0, 999)) / 1
     wishes = tuple(_wishes(chance, positions) for _ in range(count))
-    return Scenario(
+    scenario = Scenario(
         seed=seed,
         rules=rules or drawn,
         rates={fault: _rate(chance, fault) for fault in kinds if fault not in OF_PROCESSES and fault not in AT_A_TIME},
@@ -140,11 +149,40 @@ def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycle
         messages_per_minute=chance.choice([600, 600, 600, 60]),
         max_in_flight=chance.choice([24, 24, 2]),
     )
+    return _with_later(scenario, random.Random(f"oms.sim/1:{seed}:later"))
+
+
+def _with_later(scenario: Scenario, chance: random.Random) -> Scenario:
+    """The same world with the faults of :data:`LATER`: real money in some, work beside the trading in others."""
+    live = chance.random() < 0.2
+    tends = chance.random() < 0.6 and scenario.patient
+    kinds = [fault for fault in LATER if chance.random() < 0.4]
+    if not live:
+        kinds = [fault for fault in kinds if fault not in (Fault.DISARM, Fault.LICENCE_ENDS)]
+    if any(visit.kind is Fault.CLOCK_JUMP for visit in scenario.visits):
+        # The end of a licence is an instant on the machine's clock, and the laws judge on the true one.
+        kinds = [fault for fault in kinds if fault is not Fault.LICENCE_ENDS]
+    if not tends:
+        kinds = [fault for fault in kinds if fault not in (Fault.FOLLOWER_FAILS, Fault.FOLLOWER_HANGS)]
+    visits = _visits(chance, [fault for fault in kinds if fault in AT_A_TIME])
+    if tends and chance.random() < 0.5:
+        # Somebody trades by hand while the engine waits for its next cycle: that is what comparing is for.
+        visits += (Visit(kind=Fault.STRANGER_TRADE, after=round(10 ** chance.uniform(0.5, 1.7), 3)),)
+    return replace(
+        scenario,
+        live=live,
+        tends=tends,
+        rules=replace(scenario.rules, licences=(LICENCE,)) if live else scenario.rules,
+        rates={**scenario.rates, **{fault: _rate(chance, fault) for fault in kinds if fault not in AT_A_TIME}},
+        visits=tuple(sorted((*scenario.visits, *visits), key=lambda visit: (visit.after, visit.kind))),
+    )
 
 
 def _rate(chance: random.Random, fault: Fault) -> float:
     if fault in PERSISTENT:
         return 1.0
+    if fault is Fault.LICENCE_ENDS:
+        return chance.choice([0.5, 1.0])
     return chance.choice([0.02, 0.1, 0.3, 0.6]) * RARE.get(fault, 1.0)
 
 

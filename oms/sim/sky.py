@@ -80,18 +80,24 @@ class Sky:
 
     def strikes(self, fault: Fault, status: str | None = None) -> bool:
         """Whether this fault happens at this occasion; ``status`` is that of the order it would happen to."""
+        name = self.drawn(fault)
+        if name is not None:
+            self.happened(fault, status, name)
+        return name is not None
+
+    def drawn(self, fault: Fault) -> str | None:
+        """The name of this occasion where the fault is to happen because of it, now or later; None where it is not."""
         rate = self._scenario.rates.get(fault)
         if rate is None or self.calm:
-            return False
+            return None
         self._occasions[fault] += 1
         name = f"{fault}#{self._occasions[fault]}"
         if self.stream(fault).random() >= rate or name in self._scenario.without:
-            return False
+            return None
         if self._scenario.most is not None and self.tally.faults[fault] >= self._scenario.most:
-            return False
+            return None
         self._struck.append(name)
-        self.happened(fault, status, name)
-        return True
+        return name
 
     def happened(self, fault: Fault, status: str | None = None, text: str = "") -> None:
         """Count a fault where it happened."""

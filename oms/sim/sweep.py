@@ -25,7 +25,9 @@ WISHES = (
     Signal(side=Side.BUY, symbol="DDD", quantity=400),
 )
 DEATHS = (Fault.KILL, Fault.POWER_CUT, Fault.PAUSE, Fault.STORAGE_ERROR, Fault.STORAGE_ERROR_KEPT)
-BROKER_FAULTS = tuple(f for f in Fault if f not in OF_PROCESSES and f not in AT_A_TIME and f is not Fault.NIGHT)
+ELSEWHERE = (Fault.NIGHT, Fault.LICENCE_ENDS, Fault.FOLLOWER_FAILS, Fault.FOLLOWER_HANGS)
+"""What is no fault of the broker's, or of worlds of more than one small cycle."""
+BROKER_FAULTS = tuple(f for f in Fault if f not in OF_PROCESSES and f not in AT_A_TIME and f not in ELSEWHERE)
 FAIR = "fair"
 OCCASIONS = 2
 """How often in a life a fault strikes: at the first occasions, so that the death falls before, at and after it."""

@@ -24,6 +24,7 @@ from oms.model.rules import FundsPolicy
 from oms.model.signal import Signals
 from oms.model.state import AccountState
 from oms.ports import Broker, Journal, Watcher
+from oms.sim.beside import Beside
 from oms.sim.evidence import fold
 from oms.sim.exchange import Exchange
 from oms.sim.faults import Fault
@@ -34,6 +35,7 @@ from oms.sim.people import People, SimMailbox
 from oms.sim.scenario import SYMBOLS, Scenario, Strike
 from oms.sim.sky import Sky, Trace
 from oms.sim.store import ACCOUNT, BARRIERS, COMMITS, TRANSACTIONS, RamStore, SqliteStore, Store
+from oms.sim.terminal import Terminal
 from oms.sim.timeline import MachineClock, NoEnd, Timeline, micros
 
 MOST_PROCESSES = 14
@@ -70,6 +72,7 @@ class Process:
     number: int
     namespace: str
     hands: SimHands
+    beside: Beside | None = None
     journal: Journal | None = None
     passages: int = 0
     named: Counter[str] = field(default_factory=Counter)
@@ -116,6 +119,9 @@ class World:
             state=lambda: self._state,
             is_idle=lambda: not self._stack,
         )
+        self.terminal = Terminal(self.sky, self.timeline, self.clock, self.broker, self.store)
+        self.stood_still: list[str] = []
+        """Where the trading waited for what runs beside it."""
         self.done = 0
         """Cycles that came to their end."""
         self.machine = 1
@@ -123,6 +129,8 @@ class World:
         self._ids = 0
         self._plays_days = self._chance.random() < 0.7
         """Days follow each other at once, as in a replay; else a loop waits for its next beat."""
+        if scenario.tends and self.sky.stream("days").random() < 0.7:
+            self._plays_days = False
         self._progress: tuple[tuple[int, str], int] = (0, ""), 0
         """Cycles done and phase, and since when."""
         self._stack: list[Process] = []
@@ -154,6 +162,7 @@ class World:
                 for _ in range(MOST_PROCESSES):
                     if self.done >= len(self.scenario.wishes):
                         break
+                    self._arm()
                     self._pause_after(self._process("home"))
                 self._clear_up()
                 at_the_end()
@@ -172,6 +181,7 @@ class World:
         began = self.timeline.us
         for _ in range(MOST_AFTER):
             self.people.let_go()
+            self._arm(always=True)
             ending = self._process("home", open_new=False)
             if self.timeline.us - began > self._longest() and self.scenario.rules.funds is not FundsPolicy.SETTLED_CASH:
                 raise Stuck(f"not at its end after {(self.timeline.us - began) / 1e6:.0f} s of fair weather")
@@ -197,6 +207,11 @@ class World:
         if self.scenario.rules.funds is FundsPolicy.SETTLED_CASH and ending.exit_code == 75:
             self._night()
 
+    def _arm(self, *, always: bool = False) -> None:
+        """Real money needs a person's word; before the clouds have gone nobody is in a hurry with it."""
+        if self.scenario.live and (always or self._chance.random() < 0.7):
+            self.terminal.arm(f"boot-{self.machine}", self.scenario.lease_s)
+
     def _night(self) -> None:
         self.market.pass_night()
         self.timeline.until(self.timeline.us + micros(7_200))
@@ -220,6 +235,8 @@ class World:
         number = self.tally.processes
         hands = SimHands(self.timeline, self.sky.stream("hands"), self.broker.slowness)
         process = Process(number=number, namespace=namespace, hands=hands)
+        if self.scenario.tends and open_new:
+            process.beside = Beside(self.sky, self.timeline, self.broker, self.stood_still.append)
         strike = self._waiting_strikes.pop(number, None)
         if strike is not None:
             process.strikes.append(strike)
@@ -242,7 +259,8 @@ class World:
         except Exception as error:
             raise EngineFell(f"process {number}: {type(error).__name__}: {error}") from error
         finally:
-            hands.close()
+            for each in self._hands_of(process):
+                each.close()
             self._stack.pop()
             if process.journal is not None:
                 self.store.abandon(process.journal)
@@ -282,12 +300,29 @@ class World:
         )
         wanted = open_new and self.done < len(scenario.wishes)
         assignment = Assignment(
-            mode="paper", config_hash="sim", canonical="{}", version="sim", loop=patient, open_new=wanted
+            mode="live" if scenario.live else "paper",
+            config_hash="sim",
+            canonical="{}",
+            version="sim",
+            loop=patient,
+            open_new=wanted,
         )
-        worker = Worker(driver, assignment, wishes=self._wishes, new_cycle_id=self._new_cycle_id)
+        beside = process.beside
+        worker = Worker(
+            driver,
+            assignment,
+            wishes=self._wishes,
+            new_cycle_id=self._new_cycle_id,
+            register=None if beside is None else beside.begin(driver, self.clock),
+            tend=None if beside is None else beside.tend,
+        )
         ending = worker.run()
         process.journal.close()
         return ending
+
+    @staticmethod
+    def _hands_of(process: Process) -> list[SimHands]:
+        return [process.hands] if process.beside is None else [process.hands, process.beside.hands]
 
     def _signal(self) -> int | None:
         """A patient process is stopped when its work is done, or when it has waited long in one phase of a cycle."""
@@ -373,6 +408,8 @@ class World:
         return True
 
     def _strike(self, process: Process, strike: Strike, name: str) -> None:
+        if process.beside is not None:
+            process.beside.disturbed += 1
         self.sky.happened(strike.kind, text=f"{strike.name} at {name}")
         match strike.kind:
             case Fault.KILL:
@@ -401,7 +438,8 @@ class World:
 
     def _suspend(self, process: Process, name: str) -> None:
         """The process stands still; others come, find its lease over at last, and trade; then it wakes."""
-        process.hands.suspend()
+        for each in self._hands_of(process):
+            each.suspend()
         began = self.timeline.us
         for _ in range(self._chance.randint(1, 3)):
             self.timeline.until(self.timeline.us + micros(10 ** self._chance.uniform(-1, 1.5)))
@@ -412,7 +450,8 @@ class World:
             # than the broker remembers numbers: docs/simulation.md names this limit. Here it does not wake.
             raise Dead(name)
         self.trace.note(f"process {process.number} wakes")
-        process.hands.wake()
+        for each in self._hands_of(process):
+            each.wake()
 
     def _restart_machine(self) -> None:
         """The power comes back: only what was on the disk is left, and the restart token is another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from oms.gateways.paper.log import LogEntry, LogKind
+from oms.model.arming import LiveArmed, LiveDisarmed
 from oms.model.detail import HaltScope
 from oms.model.event import (
+    AccountOpened,
     AttentionRaised,
     Blacklisted,
     BuysClosed,
@@ -361,6 +363,50 @@ def to_a_closed_market(forger: Forger) -> None:
     forger.change(forger.order_rows(Side.BUY, LogKind.ACCEPTED)[0], kind=LogKind.REFUSED, text="market_closed: planted")
 
 
+def word(**values: Any) -> LiveArmed:
+    """A person's word for real money, for long."""
+    long = datetime(2100, 1, 1, tzinfo=UTC)
+    usual = LiveArmed(
+        fingerprint="f", shown="…1", until=long, limits="{}", limits_hash="L", config_hash="c", author="ann"
+    )
+    return replace(usual, **values)
+
+
+def of_real_money(forger: Forger, *words: Event) -> None:
+    """The account is one of real money, and these were said before anything was traded."""
+    forger.restate(forger.fact(AccountOpened), mode="live")
+    for event in words:
+        forger.insert(event, before=forger.fact(CycleOpened))
+
+
+NO_WORD = "no_real_money_moves_without_a_persons_word"
+
+
+@crime(NO_WORD)
+def never_armed(forger: Forger) -> None:
+    """Nobody ever said a word."""
+    of_real_money(forger)
+
+
+@crime(NO_WORD)
+def disarmed_before_it_was_sent(forger: Forger) -> None:
+    """The word was taken back before the first order."""
+    of_real_money(forger, word(), LiveDisarmed(reason="planted", author="ann"))
+
+
+@crime(NO_WORD)
+def armed_until_before(forger: Forger) -> None:
+    """The instant had passed when the broker received the order."""
+    of_real_money(forger, word(until=datetime(2001, 1, 1, tzinfo=UTC)))
+
+
+@crime(NO_WORD)
+def armed_for_other_limits(forger: Forger) -> None:
+    """The word was given for limits that the engine did not run under."""
+    of_real_money(forger, word())
+    forger.changes["rules"] = Rules(licences=("M",))
+
+
 @crime("a_deadline_is_the_one_its_phase_began_with")
 def began_its_time_anew(forger: Forger) -> None:
     """A restart gave a buy more time than its phase had."""
@@ -546,6 +592,14 @@ def test_every_law_has_a_crime_planted_for_it() -> None:
 def test_true_evidence_breaks_no_law(truth: Evidence) -> None:
     """Of a cycle that went as it should, no law finds anything."""
     assert check(truth) == []
+
+
+def test_real_money_that_a_person_armed_is_no_crime(truth: Evidence) -> None:
+    """With a person's word for the limits it runs under, an account of real money may trade."""
+    forger = Forger(truth)
+    of_real_money(forger, word())
+    forger.changes["rules"] = Rules(licences=("L",))
+    assert LAWS[NO_WORD](forger.evidence()) == []
 
 
 def test_the_fold_of_all_facts_is_the_journal_s_own_state(truth: Evidence) -> None:

@@ -6,22 +6,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from oms.gateways.paper.log import LogKind
 from oms.model.event import Event, OrderReserved
 from oms.sim import laws
 from oms.sim.campaign import live
 from oms.sim.faults import MEANING, OF_PROCESSES, Fault
 from oms.sim.judge import judge
 from oms.sim.ram_journal import RamJournal
-from oms.sim.scenario import MOST_DEATHS, Scenario, Strike, draw
+from oms.sim.scenario import LICENCE, MOST_DEATHS, Scenario, Strike, draw
 from oms.sim.shrink import command, shrink
 from oms.sim.sky import Tally
+from oms.sim.world import World
 from tests.sim.campaigns import PARTS, failures
 from tests.sim.planted.bugs import BUGS, planted
 
@@ -195,7 +197,7 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 def test_there_are_many_planted_bugs() -> None:
     """Each has a name of its own."""
-    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 40
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 48
 
 
 def strike_at(kind: Fault, process: int, point: str) -> Strike:
@@ -215,6 +217,29 @@ def test_a_suspended_process_that_wakes_writes_nothing() -> None:
         verdict = judge(fair(7, strike_at(Fault.PAUSE, 1, point)))
         assert verdict.violations == ()
         assert verdict.tally.faults["pause"] == 1
+
+
+def test_a_process_without_a_person_s_word_sends_nothing_for_real_money() -> None:
+    """In a world in which nobody arms, its processes end with 5 and nothing reaches the exchange."""
+    scenario = replace(fair(7), live=True, rules=replace(fair(7).rules, licences=(LICENCE,)))
+    worlds: list[World] = []
+
+    def make(drawn: Scenario, listener: Callable[[str], None] | None) -> World:
+        worlds.append(World(drawn, listener))
+        worlds[0].terminal.arm = lambda *_: None  # type: ignore[method-assign]
+        return worlds[0]
+
+    lines: list[str] = []
+    assert judge(scenario, lines.append, make).violations == ()
+    assert [line for line in lines if line.endswith("ends with 5")]
+    assert not [entry for entry in worlds[0].exchange.log if entry.kind is LogKind.PLACE_RECEIVED]
+
+
+def test_a_world_of_real_money_is_traded_once_it_is_armed() -> None:
+    """The same world with its terminal trades."""
+    scenario = replace(fair(7), live=True, rules=replace(fair(7).rules, licences=(LICENCE,)))
+    verdict = judge(scenario)
+    assert (verdict.violations, verdict.tally.cycles) == ((), len(scenario.wishes))
 
 
 def test_a_contender_finds_the_lease_held() -> None:

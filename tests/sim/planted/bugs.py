@@ -13,12 +13,26 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 from unittest.mock import patch
 
-from oms.engine import conductor, doubt, driver, money, reconciliation, refusals, revalidation, settling, submission
+from oms.engine import (
+    conductor,
+    doubt,
+    driver,
+    errands,
+    money,
+    orders,
+    reconciliation,
+    reconciling,
+    refusals,
+    revalidation,
+    settling,
+    submission,
+    worker,
+)
 from oms.engine import round as a_round
 from oms.errors import InDoubt
 from oms.model import liquidity, plan, risk
 from oms.model.cycle import Cycle
-from oms.model.event import OrderInDoubt, OrderNotSent, OrderRejected, OrderSending
+from oms.model.event import OrderInDoubt, OrderNotSent, OrderRejected, OrderSending, PositionAdopted
 from oms.model.order import Order, OrderPhase
 from oms.model.state import AccountState
 from oms.sim.ram_journal import RamJournal
@@ -297,6 +311,34 @@ def _(stack: ExitStack) -> None:
     swap(stack, a_round, "brake", lambda *_: None)
 
 
+@bug("real money is asked for at a start only")
+def _(stack: ExitStack) -> None:
+    swap(stack, refusals, "unarmed", lambda *_: "")
+
+
+@bug("a licence has no end")
+def _(stack: ExitStack) -> None:
+    found = refusals.unarmed
+
+    def wrong(state: AccountState, rules: Any, now: Any) -> str:
+        return found(state, rules, min(now, state.armed.until - timedelta(seconds=1)) if state.armed else now)
+
+    for room in (refusals, a_round, worker):
+        swap(stack, room, "unarmed", wrong)
+
+
+@bug("whatever was armed counts for every limit")
+def _(stack: ExitStack) -> None:
+    found = refusals.unarmed
+
+    def wrong(state: AccountState, rules: Any, now: Any) -> str:
+        own = (state.armed.limits_hash,) if state.armed is not None else ()
+        return found(state, replace(rules, licences=own), now)
+
+    for room in (refusals, a_round, worker):
+        swap(stack, room, "unarmed", wrong)
+
+
 @bug("the blacklist is ignored")
 def _(stack: ExitStack) -> None:
     swap(stack, refusals, "bar", lambda *_: None)
@@ -497,6 +539,56 @@ def _(stack: ExitStack) -> None:
         )
 
     stack.enter_context(patch.dict(lifecycle._RULES, {OrderNotSent: wrong}))
+
+
+# ---- beside the trading ----------------------------------------------------------------------------------------------
+
+
+@bug("the push is believed: nothing is asked until it stirs")
+def _(stack: ExitStack) -> None:
+    def wrong(seen: Any, rules: Any, waiting: str) -> Any:
+        if seen.asked_at is None or seen.stirred:
+            return orders.Decision(then=orders.Ask())
+        return orders.Decision(then=orders.Wait(until=seen.now + rules.poll, why=waiting))
+
+    swap(stack, a_round, "ask_again", wrong)
+
+
+@bug("a follower that hangs is waited for")
+def _(stack: ExitStack) -> None:
+    start = errands.Errands._start
+
+    def wrong(self: Any, desk: Any) -> None:
+        start(self, desk)
+        if desk.handle is not None:
+            self._hands.wait([desk.handle], 3_600.0)
+
+    swap(stack, errands.Errands, "_start", wrong)
+
+
+@bug("reconciliation puts the books right by itself", fast=False)
+def _(stack: ExitStack) -> None:
+    journal = reconciling.Reconciling._journal
+
+    def wrong(self: Any, found: Any) -> None:
+        journal(self, found)
+        adopted = [
+            PositionAdopted(
+                symbol=each.symbol,
+                qty=each.broker,
+                before=each.journal,
+                cost=each.cost,
+                difference=each.kind,
+                reason="the broker knows best",
+                author="oms",
+            )
+            for each in found
+            if each.order is None or not each.order
+        ]
+        if adopted:
+            self._driver.append(adopted)
+
+    swap(stack, reconciling.Reconciling, "_journal", wrong)
 
 
 # ---- settlement ------------------------------------------------------------------------------------------------------
