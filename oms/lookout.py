@@ -11,8 +11,8 @@ from oms.engine.comparing import differences
 from oms.engine.reconciliation import facts
 from oms.errors import UsageError
 from oms.gateways.system_clock import SystemClock
-from oms.journal.loading import known_numbers
 from oms.journal.reader import open_reader
+from oms.journal.recalling import known_numbers
 from oms.journal.statements import statements
 from oms.model.difference import Difference
 from oms.model.event import Recorded

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from oms.model.account import Funds, Position, Quote, Session
 from oms.model.event import Event
-from oms.model.order import BrokerOrder, OrderRequest
+from oms.model.order import BrokerOrder, Order, OrderRequest
 from oms.model.signal import Signal
 from oms.model.state import AccountState
 from oms.model.task import TaskHealth
@@ -274,6 +274,12 @@ class Journal(Protocol):
     def known_numbers(self, order_nos: Collection[str]) -> Mapping[str, str]:
         """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
         ...
+
+    def recalled(self, cl_ord_ids: Collection[str]) -> Mapping[str, Order]:
+        """Those of these orders, of any age, that this journal has, by our own key."""
+        recall = self.state.recall
+        found = {} if recall is None else {key: recall(key) for key in cl_ord_ids}
+        return {key: order for key, order in found.items() if order is not None}
 
     def note_tasks(self, tasks: Sequence[TaskHealth]) -> None:
         """Write down how these tasks go, for readers, beside the chain; a soft commit that proves the fence.

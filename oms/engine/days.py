@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime
 
 from oms.engine.money import waits_for_settlement
 from oms.engine.orders import Seen
+from oms.model.changing import replace
 from oms.model.cycle import Phase
 from oms.model.rules import Rules
 from oms.model.state import AccountState

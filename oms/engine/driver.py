@@ -6,7 +6,7 @@ Starting and resuming are this same loop. Threads carry bytes; only this thread 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from oms.engine.submission import Submission
 from oms.engine.watching import Told, Unwatched
 from oms.errors import EXIT_DONE, BrokerUnavailable, NotSent, SendError
 from oms.model.account import Quote
+from oms.model.changing import replace
 from oms.model.event import (
     BuysClosed,
     CycleResumed,
@@ -158,6 +159,7 @@ class Driver:
     def append_opening(self, events: Sequence[Event]) -> None:
         """Journal a new cycle with its whole plan."""
         self.seen = replace(self.seen, paused=False)
+        self._older.keep(self.state.orders)
         crashpoints.point("decide.before_open")
         self.append(events)
 
@@ -257,7 +259,7 @@ class Driver:
         read = replace(self._call(lambda: self._read_orders(since, unresolved)), asked_at=asked_at)
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
-        older = self._older.among(read, known, self.state)
+        older = self._older.among(read, known, self.journal)
         executions = self.seen.capabilities.reports_executions
         events = facts_after_restore(self.state, read, unproved.mark, executions=executions, known=known, older=older)
         crashpoints.point("restore.before_facts")
@@ -492,7 +494,7 @@ class Driver:
         # Looked up now: a cycle that opens before the facts are drawn sends its orders out of memory.
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
-        self.seen = replace(self.seen, read=read, known=known, older=self._older.among(read, known, self.state))
+        self.seen = replace(self.seen, read=read, known=known, older=self._older.among(read, known, self.journal))
         if not read.complete:
             # What it showed counts, what it did not show is not known: that is no answer yet.
             self._in_trouble(f"{self.broker.name} did not show all its orders", troubled_since)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from oms import crashpoints
 from oms.errors import DamagedError, StorageError
-from oms.journal import anchors, loading, marks, tables
+from oms.journal import anchors, loading, marks, recalling, tables
 from oms.journal.casting import insert_sql
 from oms.journal.chain import link
 from oms.journal.codec import Encoded, encode
@@ -91,6 +91,8 @@ class AccountJournal(ABC):
         self._versions: dict[str, int] = {}
         """Version of the newest fact of earlier cycles that late facts came for."""
         self._configs: dict[str, str] = {}
+        self._numbers: dict[str, str] = {}
+        """Reserved numbers of the last answer of :meth:`known_numbers`; what a number belongs to never changes."""
         with self._writing("taking the lease", is_barrier=True):
             self.lease = self._take(lease)
             crashpoints.point("lease.before_commit")
@@ -256,12 +258,27 @@ class AccountJournal(ABC):
     def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
         """Those of these reserved numbers that belong to an order of this journal, with its ``cl_ord_id``."""
         self._refuse_broken()
-        with self._failing("looking orders up"):
-            return loading.known_numbers(self._raw, self._account, order_nos)
+        known = {**self._numbers, **{o.order_no: o.cl_ord_id for o in self.state.orders if o.order_no is not None}}
+        found = {number: known[number] for number in order_nos if number in known}
+        rest = [number for number in order_nos if number not in found]
+        if rest:
+            with self._failing("looking orders up"):
+                found.update(self._look_up(rest))
+        self._numbers = found or self._numbers
+        return found
+
+    def _look_up(self, order_nos: Collection[str]) -> dict[str, str]:
+        return recalling.known_numbers(self._raw, self._account, order_nos)
+
+    def recalled(self, cl_ord_ids: Collection[str]) -> dict[str, Order]:
+        """Those of these orders, of any age, that this journal has, by our own key; in two questions, however many."""
+        self._refuse_broken()
+        with self._failing("looking earlier orders up"):
+            return recalling.recall_orders(self._connection, self._account, cl_ord_ids)
 
     def _recall(self, cl_ord_id: str) -> Order | None:
         with self._failing("looking an earlier order up"):
-            return loading.recall_order(self._connection, cl_ord_id, self._account)
+            return recalling.recall_order(self._connection, cl_ord_id, self._account)
 
     @property
     def head(self) -> Head:

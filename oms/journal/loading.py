@@ -5,19 +5,28 @@ It must be the same state that a fold of every fact gives; ``journal verify`` an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, literal_column, select
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    literal_column,
+    select,
+)
 
 from oms.errors import DamagedError
 from oms.journal import tables
 from oms.journal.chain import genesis
 from oms.journal.codec import decode
-from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS, ORDERS
-from oms.journal.statements import Statements
+from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS
+from oms.journal.recalling import recall_orders, whole_orders
+from oms.journal.scalars import TEXT, WHOLE
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.detail import HaltScope
@@ -36,7 +45,6 @@ from oms.model.event import (
     Recorded,
     Selected,
 )
-from oms.model.order import Order
 from oms.model.probing import BrokerProbed
 from oms.model.settlement import Ledger
 from oms.model.state import SCREENS_KEPT, AccountState, booked, ledger_at
@@ -51,6 +59,57 @@ STORED = (
     tables.events.c.data,
 )
 """Columns of a stored fact that :func:`recorded` reads."""
+
+
+_RARE = tuple(kind.kind for kind in (BrokerProbed, AccountBound, LiveArmed, LiveDisarmed, Selected, Reconciled))
+"""Kinds of which a start needs the newest fact."""
+
+# Questions are built once: at a start building them would cost more than asking them.
+_EVENTS, _ORDERS, _CYCLES = tables.events.c, tables.orders.c, tables.cycles.c
+_ACCOUNT, _CYCLE_ID, _CL_ORD_ID = (
+    bindparam("account", type_=TEXT),
+    bindparam("cycle_id", type_=TEXT),
+    bindparam("cl_ord_id", type_=TEXT),
+)
+_OPENED_SEQ, _SEQ = bindparam("opened_seq", type_=WHOLE), bindparam("seq", type_=WHOLE)
+_OF_ACCOUNT = _EVENTS.account == _ACCOUNT
+_LAST_ROW = select(_EVENTS.seq, _EVENTS.hash).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
+# Not max(): over a journal with archives that would read every part of it.
+_LAST_SEQ = select(_EVENTS.seq).where(_OF_ACCOUNT).order_by(_EVENTS.seq.desc()).limit(1)
+_FIRST_ROW = select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq == 1)
+_LAST_CYCLE = (
+    select(_CYCLES.cycle_id, _CYCLES.opened_seq)
+    .where(_CYCLES.account == _ACCOUNT)
+    .order_by(_CYCLES.opened_seq.desc())
+    .limit(1)
+)
+_ARCHIVED_VERSION = select(tables.archived_cycles.c.version).where(tables.archived_cycles.c.cycle_id == _CYCLE_ID)
+_MONEY_MOVED = (
+    select(*STORED)
+    .where(
+        _OF_ACCOUNT,
+        _EVENTS.seq > _OPENED_SEQ,
+        _EVENTS.seq <= _SEQ,
+        _EVENTS.kind.in_([OrderFilled.kind, BuysRevalidated.kind]),
+    )
+    .order_by(_EVENTS.seq)
+)
+_UNCLOSED = (
+    select(tables.orders)
+    .where(_ORDERS.account == _ACCOUNT, _ORDERS.phase != literal_column("'CLOSED'"), _ORDERS.cycle_id != _CYCLE_ID)
+    .order_by(literal_column("orders.rowid"))
+)
+_TOUCHED = (
+    select(_EVENTS.cl_ord_id)
+    .distinct()
+    .where(
+        _OF_ACCOUNT,
+        _EVENTS.seq > _OPENED_SEQ,
+        _EVENTS.cl_ord_id.is_not(None),
+        _EVENTS.cycle_id != _CYCLE_ID,
+        _EVENTS.kind != AttentionRaised.kind,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +148,19 @@ def load(connection: Connection, account: str) -> Loaded:
     except (ImpossibleFact, ValueError) as error:
         raise DamagedError(f"the journal of {account} does not add up: {error}; run `journal verify`") from error
     _load_lists(connection, state)
+    newest = newest_of_each(connection, account, _RARE)
+    _load_licence(state, newest)
+    # A journal without such facts is not asked for more of them.
+    state.screens = _screens(connection, account) if Selected.kind in newest else ()
+    state.differences = standing_differences(connection, account) if Reconciled.kind in newest else ()
     state.ledger = ledger_of(connection, state, opened_seq, head.seq)
     return Loaded(state=state, head=head, opened_seq=opened_seq)
 
 
 def read_head(connection: Connection, account: str) -> Head:
     """The end of the chain, checked against its last row."""
-    events, heads = tables.events, tables.heads
-    last = connection.execute(
-        select(events.c.seq, events.c.hash)
-        .where(events.c.account == account, events.c.seq > 0)
-        .order_by(events.c.seq.desc())
-        .limit(1)
-    ).first()
-    found = connection.execute(select(heads).where(heads.c.account == account)).first()
+    last = connection.execute(_LAST_ROW, {"account": account}).first()
+    found = connection.execute(_all_of(tables.heads), {"account": account}).first()
     start = (0, genesis(account))
     seq, link = start if last is None else (last.seq, last.hash)
     if found is None:
@@ -117,57 +175,51 @@ def read_head(connection: Connection, account: str) -> Head:
     return Head(seq=seq, hash=link, barrier_seq=found.barrier_seq, barrier_hash=found.barrier_hash)
 
 
-def known_numbers(raw: Statements, account: str, order_nos: Collection[str]) -> dict[str, str]:
-    """Those of these reserved numbers that belong to an order of this journal, of any age, with its ``cl_ord_id``."""
-    sql = "SELECT cl_ord_id FROM orders WHERE account = ? AND order_no = ?"
-    found = {number: raw.execute(sql, (account, number)).fetchone() for number in order_nos}
-    return {number: row[0] for number, row in found.items() if row is not None}
-
-
-def recall_order(connection: Connection, cl_ord_id: str, account: str) -> Order | None:
-    """An order of any age by our own key."""
-    orders = tables.orders
-    row = connection.execute(select(orders).where(orders.c.cl_ord_id == cl_ord_id, orders.c.account == account))
-    return _whole_order(connection, row.mappings().first())
-
-
-def _whole_order(connection: Connection, row: RowMapping | None) -> Order | None:
-    """An order with its executions, which the table of fills holds."""
-    if row is None:
-        return None
-    order = ORDERS.value(row)
-    if not order.cum_qty:
-        return order
-    fills = tables.fills
-    mine = (fills.c.cl_ord_id == order.cl_ord_id, fills.c.account == row["account"])
-    statement = select(fills.c.exec_id).where(*mine).order_by(fills.c.seq)
-    return replace(order, exec_ids=tuple(connection.execute(statement).scalars()))
-
-
 def last_seq(connection: Connection, account: str) -> int:
     """The newest row of an account; 0 where it has none."""
-    events = tables.events
-    # Not max(): over a journal with archives that would read every part of it.
-    newest = select(events.c.seq).where(events.c.account == account).order_by(events.c.seq.desc()).limit(1)
-    return connection.execute(newest).scalar() or 0
+    return connection.execute(_LAST_SEQ, {"account": account}).scalar() or 0
 
 
 def last_version(connection: Connection, cycle_id: str, account: str | None = None) -> int:
     """Version of the newest fact of a cycle; 0 where it has none."""
-    events = tables.events
-    statement = select(events.c.version).where(_of_cycle(cycle_id, account)).order_by(events.c.version.desc()).limit(1)
-    found = connection.execute(statement).scalar()
+    named = {"cycle_id": cycle_id, "account": account}
+    found = connection.execute(_newest_version(is_account_named=account is not None), named).scalar()
     if found is None:
-        moved = tables.archived_cycles
-        found = connection.execute(select(moved.c.version).where(moved.c.cycle_id == cycle_id)).scalar()
+        found = connection.execute(_ARCHIVED_VERSION, named).scalar()
     return found or 0
 
 
-def _of_cycle(cycle_id: str, account: str | None) -> ColumnElement[bool]:
+@cache
+def _facts_of_cycle(*, is_account_named: bool) -> Select[Any]:
     """The facts of a cycle. No two accounts share one, but who names the account spares a look into every partition."""
-    events = tables.events
-    named = events.c.cycle_id == cycle_id
-    return named if account is None else and_(named, events.c.account == account)
+    found = select(*STORED).where(_EVENTS.cycle_id == _CYCLE_ID)
+    return found.where(_OF_ACCOUNT) if is_account_named else found
+
+
+@cache
+def _newest_version(*, is_account_named: bool) -> Select[Any]:
+    facts = _facts_of_cycle(is_account_named=is_account_named)
+    return facts.with_only_columns(_EVENTS.version).order_by(_EVENTS.version.desc()).limit(1)
+
+
+@lru_cache(maxsize=256)
+def _of_kind(kind: str, limit: int | None) -> Select[Any]:
+    """The newest facts of a kind that has an index."""
+    # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
+    named = _EVENTS.kind == literal_column(f"'{kind}'")
+    return select(*STORED).where(named, _OF_ACCOUNT).order_by(_EVENTS.seq.desc()).limit(limit)
+
+
+@lru_cache(maxsize=16)
+def _newest_of_each(kinds: tuple[str, ...]) -> Select[Any]:
+    rows = [_of_kind(kind, 1).with_only_columns(_EVENTS.seq).scalar_subquery() for kind in kinds]
+    return select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq.in_(rows))
+
+
+@cache
+def _all_of(table: Table) -> Select[Any]:
+    """Every row of an account in a small table."""
+    return select(table).where(table.c.account == _ACCOUNT)
 
 
 def recorded(row: Any) -> Recorded:
@@ -178,9 +230,8 @@ def recorded(row: Any) -> Recorded:
 
 def facts_of_cycle(connection: Connection, cycle_id: str, account: str | None = None) -> Iterator[Recorded]:
     """Every fact of one cycle, in order."""
-    events = tables.events
-    rows = connection.execute(select(*STORED).where(_of_cycle(cycle_id, account)).order_by(events.c.version))
-    return (recorded(row) for row in rows)
+    statement = _facts_of_cycle(is_account_named=account is not None).order_by(_EVENTS.version)
+    return map(recorded, connection.execute(statement, {"cycle_id": cycle_id, "account": account}))
 
 
 def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | None:
@@ -199,24 +250,23 @@ def newest_of_kinds(connection: Connection, account: str, kinds: Iterable[str]) 
     return recorded(max(rows, key=lambda row: row.seq)) if rows else None
 
 
+def newest_of_each(connection: Connection, account: str, kinds: tuple[str, ...]) -> dict[str, Recorded]:
+    """The newest fact of each of such kinds that the account has, by kind; in one question."""
+    rows = connection.execute(_newest_of_each(kinds), {"account": account})
+    return {row.kind: recorded(row) for row in rows}
+
+
 def _newest_first(connection: Connection, account: str, kind: str, limit: int | None = None) -> Iterator[Recorded]:
     """Facts of such a kind, newest first, read as they are asked for."""
     return (recorded(row) for row in _rows_of_kind(connection, account, kind, limit))
 
 
 def _rows_of_kind(connection: Connection, account: str, kind: str, limit: int | None) -> Iterable[Any]:
-    events = tables.events
-    return connection.execute(
-        select(*STORED)
-        # Spelled out, not bound: SQLite uses a partial index only where it can see that the condition implies it.
-        .where(events.c.kind == literal_column(f"'{kind}'"), events.c.account == account)
-        .order_by(events.c.seq.desc())
-        .limit(limit)
-    )
+    return connection.execute(_of_kind(kind, limit), {"account": account})
 
 
 def _load_account(connection: Connection, state: AccountState) -> None:
-    account = connection.execute(select(tables.accounts).where(tables.accounts.c.account == state.account)).first()
+    account = connection.execute(_all_of(tables.accounts), {"account": state.account}).first()
     if account is None:
         return
     state.cash = account.cash
@@ -232,23 +282,19 @@ def _load_account(connection: Connection, state: AccountState) -> None:
             author=account.halt_author,
             inbox_id=account.halt_inbox_id,
         )
-    first = connection.execute(
-        select(*STORED).where(tables.events.c.account == state.account, tables.events.c.seq == 1)
-    ).first()
+    first = connection.execute(_FIRST_ROW, {"account": state.account}).first()
     if first is not None:
         opened = recorded(first).event
         state.opened = opened if isinstance(opened, AccountOpened) else None
-    _load_licence(connection, state)
 
 
-def _load_licence(connection: Connection, state: AccountState) -> None:
+def _load_licence(state: AccountState, newest: Mapping[str, Recorded]) -> None:
     """Whose account it is at the broker, whether real money is armed, and what a trial of the broker showed."""
-    probed = last_of_kind(connection, state.account, BrokerProbed.kind)
-    if probed is not None and isinstance(probed.event, BrokerProbed):
-        state.probed = probed.event
-    newest = [last_of_kind(connection, state.account, each.kind) for each in (AccountBound, LiveArmed, LiveDisarmed)]
-    for fact in sorted((fact for fact in newest if fact is not None), key=lambda fact: fact.seq):
+    named = [newest[each.kind] for each in (BrokerProbed, AccountBound, LiveArmed, LiveDisarmed) if each.kind in newest]
+    for fact in sorted(named, key=lambda fact: fact.seq):
         match fact.event:
+            case BrokerProbed() as probed:
+                state.probed = probed
             case AccountBound() as bound:
                 state.bound = bound
             case LiveArmed() as armed:
@@ -260,13 +306,7 @@ def _load_licence(connection: Connection, state: AccountState) -> None:
 
 
 def _load_cycle(connection: Connection, state: AccountState) -> int:
-    cycles = tables.cycles
-    last = connection.execute(
-        select(cycles.c.cycle_id, cycles.c.opened_seq)
-        .where(cycles.c.account == state.account)
-        .order_by(cycles.c.opened_seq.desc())
-        .limit(1)
-    ).first()
+    last = connection.execute(_LAST_CYCLE, {"account": state.account}).first()
     if last is None:
         return 0
     state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id, state.account))
@@ -303,15 +343,9 @@ def ledger_of(connection: Connection, state: AccountState, opened_seq: int, seq:
     if state.cycle is None:
         opened = state.opened
         return None if opened is None else Ledger(currency=opened.currency, settled=opened.cash)
-    events = tables.events
-    since = select(*STORED).where(
-        events.c.account == state.account,
-        events.c.seq > opened_seq,
-        events.c.seq <= seq,
-        events.c.kind.in_([OrderFilled.kind, BuysRevalidated.kind]),
-    )
     ledger: Ledger | None = ledger_at(state.cycle.opened)
-    for row in connection.execute(since.order_by(events.c.seq)):
+    since = {"account": state.account, "opened_seq": opened_seq, "seq": seq}
+    for row in connection.execute(_MONEY_MOVED, since):
         event = recorded(row).event
         assert isinstance(event, OrderFilled | BuysRevalidated)
         ledger = booked(ledger, event)
@@ -319,51 +353,25 @@ def ledger_of(connection: Connection, state: AccountState, opened_seq: int, seq:
 
 
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:
-    orders, events = tables.orders, tables.events
     current = "" if state.cycle is None else state.cycle.cycle_id
-    unclosed = (
-        select(orders)
-        .where(
-            orders.c.account == state.account,
-            orders.c.phase != literal_column("'CLOSED'"),
-            orders.c.cycle_id != current,
-        )
-        .order_by(literal_column("orders.rowid"))
-    )
-    for row in connection.execute(unclosed).mappings().all():
-        order = _whole_order(connection, row)
-        assert order is not None
+    earlier = {"account": state.account, "cycle_id": current}
+    for order in whole_orders(connection, state.account, connection.execute(_UNCLOSED, earlier).mappings().all()):
         state.parked[order.cl_ord_id] = order
-    touched = (
-        select(events.c.cl_ord_id)
-        .distinct()
-        .where(
-            events.c.account == state.account,
-            events.c.seq > opened_seq,
-            events.c.cl_ord_id.is_not(None),
-            events.c.cycle_id != current,
-            events.c.kind != AttentionRaised.kind,
-        )
-    )
-    for cl_ord_id in connection.execute(touched).scalars().all():
-        found = recall_order(connection, cl_ord_id, state.account)
-        if found is not None:
-            state.parked[cl_ord_id] = found
+    touched = connection.execute(_TOUCHED, {**earlier, "opened_seq": opened_seq}).scalars().all()
+    state.parked.update(recall_orders(connection, state.account, touched))
 
 
 def _load_lists(connection: Connection, state: AccountState) -> None:
     account = state.account
-    for row in connection.execute(select(tables.holdings).where(tables.holdings.c.account == account)).mappings():
+    mine = {"account": account}
+    for row in connection.execute(_all_of(tables.holdings), mine).mappings():
         state.holdings[row["symbol"]] = HOLDINGS.value(row)
-    for row in connection.execute(select(tables.blacklist).where(tables.blacklist.c.account == account)).mappings():
+    for row in connection.execute(_all_of(tables.blacklist), mine).mappings():
         state.blacklist[row["symbol"]] = BLACKLIST.value(row)
-    for row in connection.execute(select(tables.frozen).where(tables.frozen.c.account == account)).mappings():
+    for row in connection.execute(_all_of(tables.frozen), mine).mappings():
         state.frozen[row["symbol"]] = row["reason"]
-    seen = select(tables.external_orders).where(tables.external_orders.c.account == account)
-    for row in connection.execute(seen).mappings():
+    for row in connection.execute(_all_of(tables.external_orders), mine).mappings():
         state.external[row["order_id"]] = EXTERNAL.value(row)
-    state.screens = _screens(connection, account)
-    state.differences = standing_differences(connection, account)
 
 
 def _screens(connection: Connection, account: str) -> tuple[Selected, ...]:

@@ -23,6 +23,7 @@ from oms.journal.codec import decode
 from oms.journal.connection import driver, tune_scratch, writer_engine
 from oms.journal.projection import Shadow
 from oms.journal.reader import Reader
+from oms.journal.recalling import recall_order
 from oms.journal.scalars import from_instant
 from oms.journal.statements import Statements, statements, stream
 from oms.model.cycle import ImpossibleFact
@@ -253,7 +254,7 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
 
     def recall(cl_ord_id: str) -> Any:
         shadow.write(raw, state)
-        return loading.recall_order(target, cl_ord_id, account)
+        return recall_order(target, cl_ord_id, account)
 
     state.recall = recall
     for number, (fact, version, cycle_id) in enumerate(_facts(source, account), 1):

@@ -44,7 +44,8 @@ TABLE: tuple[tuple[str, Phase, Phase, str | None], ...] = (
 )
 """Trigger, from, to, and the guard that must hold."""
 
-_STATES = [phase.value for phase in Phase]
+_PHASES = {phase.value: phase for phase in Phase}
+_STATES = list(_PHASES)
 _TRANSITIONS = [
     {"trigger": trigger, "source": source.value, "dest": dest.value, **({"conditions": guard} if guard else {})}
     for trigger, source, dest, guard in TABLE
@@ -97,7 +98,7 @@ class Cycle:
 
     @property
     def phase(self) -> Phase:
-        return Phase(self.state)
+        return _PHASES[self.state]
 
     @property
     def day(self) -> date:
@@ -107,7 +108,7 @@ class Cycle:
 
     @property
     def is_done(self) -> bool:
-        return self.state == Phase.DONE.value
+        return self.phase is Phase.DONE
 
     @property
     def sells(self) -> list[Order]:

@@ -113,14 +113,10 @@ class PostgresJournal(AccountJournal):
         head, token = self._head, self._token if is_barrier else None
         return self._account, self.lease.fence, head.seq, head.hash, seq, link_hash, token
 
-    def known_numbers(self, order_nos: Collection[str]) -> dict[str, str]:
-        """Those of these reserved numbers that belong to an order of this journal; in one question, however many."""
-        self._refuse_broken()
-        if not order_nos:
-            return {}
-        with self._failing("looking orders up"):
-            sql = "SELECT order_no, cl_ord_id FROM orders WHERE account = ? AND order_no = ANY(?::text[])"
-            return dict(self._pg.execute(sql, (self._account, list(order_nos))).fetchall())
+    def _look_up(self, order_nos: Collection[str]) -> dict[str, str]:
+        """In one question, however many."""
+        sql = "SELECT order_no, cl_ord_id FROM orders WHERE account = ? AND order_no = ANY(?::text[])"
+        return dict(self._pg.execute(sql, (self._account, list(order_nos))).fetchall())
 
     def _meaning(self, error: Exception, doing: str) -> Exception | None:
         if not is_database_error(error):
