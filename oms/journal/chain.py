@@ -71,7 +71,7 @@ def walk(account: str, rows: Iterable[tuple[StoredRow, bytes]], seq: int = 0, he
     return follow(account, ((*row, stored, account) for row, stored in rows), seq, head)
 
 
-def follow(account: str, rows: Iterable[Any], seq: int = 0, head: bytes | None = None) -> Walk:
+def follow(account: str, rows: Iterable[Any], seq: int, head: bytes | None) -> Walk:
     """The same for rows as a database gives them: the parts of a stored row, its hash, the account that it names."""
     previous = genesis(account) if head is None else head
     lead = _lead(account)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oms.journal.chain import StoredRow, genesis, link, walk
+from oms.journal.chain import StoredRow, follow, genesis, link, walk
 
 ACCOUNT = "paper-main"
 
@@ -76,6 +76,21 @@ def test_another_account_has_another_chain() -> None:
     """The same rows do not verify under another account's name."""
     assert walk("paper-mai", chained(1, 2, genesis(ACCOUNT))).bad == 1
     assert genesis("a") != genesis("b")
+    assert link(genesis(ACCOUNT), ACCOUNT, row(1)) != link(genesis(ACCOUNT), "other", row(1))
+
+
+def test_a_row_that_names_another_account_does_not_belong_here() -> None:
+    """However well its content matches its hash."""
+    rows = [(*stored, head, ACCOUNT if stored[0] < 2 else "other") for stored, head in chained(1, 3, genesis(ACCOUNT))]
+    found = follow(ACCOUNT, rows, 0, None)
+    assert (found.bad, found.seq) == (2, 1)
+
+
+def test_a_value_that_is_no_text_at_all_is_a_changed_row() -> None:
+    """Half a character, as only somebody who edits the file writes it, is found and does not end the walk."""
+    rows = chained(1, 2, genesis(ACCOUNT))
+    found = walk(ACCOUNT, [rows[0], (row(2, symbol="\udcff"), rows[1][1])])
+    assert (found.bad, found.seq) == (2, 1)
 
 
 def test_neighbouring_values_cannot_be_moved_into_each_other() -> None:

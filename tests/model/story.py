@@ -198,7 +198,9 @@ class Story:
             )
         )
 
-    def revalidates(self, quantities: dict[str, int] | None = None, seconds: float = 120) -> Story:
+    def revalidates(
+        self, quantities: dict[str, int] | None = None, seconds: float = 120, day: date | None = None
+    ) -> Story:
         """Every buy keeps its quantity but those that are named; zero blocks."""
         cycle = self.cycle
         wanted = {buy.cl_ord_id: buy.quantity for buy in cycle.opened.buys} | (quantities or {})
@@ -226,6 +228,7 @@ class Story:
             barred=(),
             trades_today=0,
             loss_today=Decimal(0),
+            day=day,
         )
         self.tell(
             BuysRevalidated(

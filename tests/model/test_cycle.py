@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -20,7 +21,7 @@ from oms.model.event import (
     OrderPlanned,
     SellsClosed,
 )
-from tests.model.story import Story, intent
+from tests.model.story import DAY, Story, intent
 
 SELL, BUY = intent("S0", "AAA"), intent("B0", "CCC")
 
@@ -256,3 +257,10 @@ def test_what_has_not_happened_is_none() -> None:
     cycle = selling().cycle
     assert (cycle.sells_over, cycle.settled, cycle.revalidated, cycle.aborted, cycle.outcome) == (None,) * 5
     assert settling().cycle.sells_over is not None
+
+
+def test_a_cycle_sends_on_its_own_day_or_on_the_later_one_of_its_buys() -> None:
+    """The day of its opening, until its buys are revalidated on another; a journal that names none there means its own."""
+    later = DAY + timedelta(days=1)
+    assert [story().cycle.day for story in (selling, settling, revalidating, buying)] == [DAY] * 4
+    assert revalidating().revalidates(day=later).cycle.day == later

@@ -1,48 +1,47 @@
-"""Runs tests against mutants: each in a process of its own that imports the mutant in place of the module.
+"""Runs tests against mutants of the modules in which a slip would cost money or truth.
 
-As a program: ``python tests/mutants/killing.py [MODULE …]`` prints every survivor, with its line, and the counts.
+As a program: ``python tests/mutants/killing.py [MODULE …] [--tests PATH …]`` prints every survivor that is not explained in
+``equivalent.txt``, and a line of figures for each module.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
 import importlib.abc
 import importlib.machinery
+import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)] if str(ROOT) not in sys.path else []
 
 from tests.mutants.mutating import Mutant, mutants  # noqa: E402 - as a program, the path comes first
+from tests.mutants.targets import TARGETS  # noqa: E402 - as above
 
-LONGEST_S = 120
-"""Seconds after which a mutant that hangs its tests counts as found."""
-
-TARGETS: dict[str, tuple[str, ...]] = {
-    "oms.model.liquidity": ("tests/model/test_liquidity.py",),
-    "oms.model.risk": ("tests/model/test_risk.py",),
-    "oms.model.order": (
-        "tests/model/test_order.py",
-        "tests/model/test_state.py",
-        "tests/engine/test_reconciliation.py",
-    ),
-    "oms.model.lifecycle": ("tests/model/test_order.py", "tests/model/test_state.py", "tests/engine/test_doubt.py"),
-    "oms.model.cycle": ("tests/model/test_cycle.py", "tests/model/test_state.py"),
-    "oms.engine.submission": ("tests/engine/test_submission.py", "tests/engine/test_doubt.py"),
-    "oms.engine.doubt": ("tests/engine/test_doubt.py", "tests/engine/test_conductor.py"),
-    "oms.engine.reconciliation": ("tests/engine/test_reconciliation.py", "tests/engine/test_late_fills.py"),
-    "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_parsing.py", "tests/gateways/test_tiger_wire.py"),
-    "oms.journal.chain": ("tests/journal/test_chain.py",),
-}
-"""Where a slip would cost money or truth, and the tests that must see it."""
+EQUIVALENT = Path(__file__).with_name("equivalent.txt")
+"""Mutants that no test can tell from the module, each with its reason."""
+WARM = (
+    "pytest",
+    "hypothesis",
+    "sqlalchemy",
+    "alembic.command",
+    "pydantic",
+    "transitions",
+    "structlog",
+    "click",
+    "rich",
+)
+"""Foreign packages that are imported once, before anything is forked."""
 
 
 @dataclass(slots=True)
@@ -51,7 +50,14 @@ class Score:
 
     module: str
     made: int = 0
-    survivors: list[Mutant] = field(default_factory=list)
+    killed: int = 0
+    survivors: list[tuple[int, str]] = field(default_factory=list)
+    """Line and name of each."""
+    tests: int = 0
+    seconds: float = 0.0
+    failing: list[str] = field(default_factory=list)
+    """Tests that fail without any mutant: as long as there are some, nothing is tried."""
+    killers: dict[str, int] = field(default_factory=dict)
 
 
 class InPlaceOf(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -64,66 +70,177 @@ class InPlaceOf(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec_from_loader(name, self) if name == self._mutant.module else None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._mutant.source, f"mutant of {self._mutant.module}", "exec"), module.__dict__)
+        exec(self._mutant.code, module.__dict__)
 
 
-def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
-    """Whether all the tests pass although the module is wrong; with None, whether they pass at all."""
-    pid = os.fork()
-    if pid == 0:
-        _be_child(mutant, tests)
-    _, state = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(state) == 0
+def equivalents() -> dict[str, str]:
+    """Name of a mutant to the reason why it cannot matter."""
+    lines = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    return dict(zip(lines[::2], lines[1::2], strict=True))
 
 
-def _be_child(mutant: Mutant | None, tests: Sequence[str]) -> None:
-    signal.alarm(LONGEST_S)
-    sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
-    code = 99
-    with contextlib.suppress(BaseException):  # whatever a mutant throws, it was seen
-        import pytest
-
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("oms", "tests")]:
-            del sys.modules[name]  # what was imported before would hide the mutant
-        if mutant is not None:
-            sys.meta_path.insert(0, InPlaceOf(mutant))
-        options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
-        code = int(pytest.main([*options, *tests]))
-    os._exit(code)
-
-
-def score(module: str, tests: Sequence[str], told: Callable[[Score], None] = lambda _: None, workers: int = 2) -> Score:
-    """Let a module's mutants live; ``told`` hears after each how it stands."""
-    found = Score(module=module)
-    if not survives(None, tests):
-        raise AssertionError(f"{module}: its tests fail without any mutant: {' '.join(tests)}")
-    all_of_them = list(mutants(module))
-    with ThreadPoolExecutor(workers) as pool:
-        for mutant, alive in zip(all_of_them, pool.map(lambda each: survives(each, tests), all_of_them), strict=True):
-            found.made += 1
-            if alive:
-                found.survivors.append(mutant)
-            told(found)
+def score(module: str, tests: Sequence[str], told: Callable[[str], None] = lambda _: None, only: str = "") -> Score:
+    """Try every mutant of a module that has ``only`` in its name; this process must not have imported it yet."""
+    began, found = time.monotonic(), Score(module=module)
+    all_of_them = [mutant for mutant in mutants(module) if only in mutant.name]
+    found.made = len(all_of_them)
+    known: dict[str, Any] = {}
+    later: list[int] = []
+    for line in _in_a_fork(lambda tell: _try_swapped(all_of_them, tests, tell)):
+        if "known" in line:
+            known, found.tests = line["known"], len(line["known"])
+        elif "failing" in line:
+            found.failing = line["failing"]
+        elif "later" in line:
+            later.append(line["later"])
+        else:
+            _count(found, all_of_them[line["mutant"]], line["killer"])
+            told(f"{module} {found.killed + len(found.survivors)}/{found.made}")
+    for number in later if not found.failing else ():
+        mutant = all_of_them[number]
+        answers = list(_in_a_fork(lambda tell, mutant=mutant: _try_imported(mutant, tests, known, tell)))  # type: ignore[misc]
+        _count(found, mutant, answers[-1]["killer"] if answers else "its import")
+        told(f"{module} {found.killed + len(found.survivors)}/{found.made}")
+    found.survivors.sort()
+    if not found.failing:
+        assert found.killed + len(found.survivors) == found.made, f"{module}: the bench broke down"
+    found.seconds = time.monotonic() - began
     return found
 
 
-def show(found: Score) -> None:
+def _count(found: Score, mutant: Mutant, killer: str | None) -> None:
+    if killer is None:
+        found.survivors.append((mutant.line, mutant.name))
+    else:
+        found.killed += 1
+        found.killers[killer] = found.killers.get(killer, 0) + 1
+
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def _try_swapped(all_of_them: Sequence[Mutant], tests: Sequence[str], tell: Tell) -> None:
+    """Those mutants whose code can be put into the living module; the others are named."""
+    from tests.mutants.bench import Bench
+
+    def work(bench: Bench) -> None:
+        bench.measure()
+        if bench.failing:
+            tell({"failing": bench.failing})
+            return
+        for number, mutant in enumerate(all_of_them):
+            codes = bench.swappable(mutant)
+            if codes is None:
+                tell({"later": number})
+                continue
+            killer = bench.killer(codes, bench.order(mutant))
+            if killer is not None:
+                bench.known[killer].kills += 1
+            tell({"mutant": number, "killer": killer})
+        tell({"known": {test: [bool(each.lines), each.worth] for test, each in bench.known.items()}})
+
+    _pytest(tests, Bench(module=all_of_them[0].module, work=work))
+
+
+def _try_imported(mutant: Mutant, tests: Sequence[str], known: dict[str, Any], tell: Tell) -> None:
+    """One mutant imported in the module's place, against every test: any may rest on what an import makes."""
+    from tests.mutants.bench import Bench
+
+    sys.meta_path.insert(0, InPlaceOf(mutant))
+    order = sorted(known, key=lambda test: (not known[test][0], -known[test][1]))
+
+    def work(bench: Bench) -> None:
+        here = {item.nodeid for item in bench.items}
+        missing = [test for test in order if test not in here]  # a test made from a list of the module's, say
+        tell({"killer": missing[0] if missing else bench.killer((), order)})
+
+    _pytest(tests, Bench(module=mutant.module, work=work))
+
+
+def _pytest(tests: Sequence[str], bench: object) -> None:
+    import hypothesis
+    import pytest
+
+    # The same examples every time, and none of them made smaller: that it fails is all we ask.
+    hypothesis.settings.register_profile(
+        "mutants",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.settings.load_profile("mutants")
+    options = ["-q", "--assert=plain", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "timeout=0"]
+    pytest.main([*options, "--rootdir", str(ROOT), *tests], plugins=[bench])
+
+
+def _in_a_fork(work: Callable[[Tell], None]) -> Iterator[dict[str, Any]]:
+    """What a fork of this process tells while it works."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if not os.environ.get("MUTANTS_LOUD"):
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+        with contextlib.suppress(BaseException):  # what went wrong shows as an answer that is missing
+            work(lambda line: _write(writing, line))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as lines:
+        for line in lines:
+            yield json.loads(line)
+    os.waitpid(pid, 0)
+
+
+def _write(to: int, line: dict[str, Any]) -> None:
+    text = json.dumps(line).encode() + b"\n"
+    while text:
+        text = text[os.write(to, text) :]
+
+
+def show(text: str) -> None:
     """How far it is, for a person who waits."""
     if sys.stderr.isatty():
-        print(f"\r{found.module} {found.made}", end="", file=sys.stderr)
+        print(f"\r{text} ", end="", file=sys.stderr)
 
 
-def main(modules: Sequence[str]) -> None:
-    """Print what survives."""
-    for module in modules or TARGETS:
-        found = score(module, TARGETS[module], show)
-        for mutant in found.survivors:
-            print(f"{mutant.line}: {mutant.name}")
-        print(f"{module}: {found.made} mutants, {len(found.survivors)} survive", flush=True)
+def main(arguments: Sequence[str]) -> int:
+    """Print what survives; 1 where something does that is not explained."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", default=list(TARGETS), metavar="MODULE")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="instead of the module's own")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only mutants with this in their name")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each module")
+    parser.add_argument("--killers", action="store_true", help="which tests found most")
+    asked = parser.parse_args(arguments)
+    for name in WARM:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    known, unexplained = equivalents(), 0
+    for module in asked.modules:
+        found = score(module, asked.tests or TARGETS[module], show, asked.only)
+        new = [(line, name) for line, name in found.survivors if name not in known]
+        unexplained += len(new) + len(found.failing)
+        if asked.json:
+            print(json.dumps(asdict(found)), flush=True)
+            continue
+        for test in found.failing:
+            print(f"{module}: fails without any mutant: {test}")
+        for line, name in new:
+            print(f"{line}: {name}")
+        if asked.killers:
+            for test, count in sorted(found.killers.items(), key=lambda each: -each[1]):
+                print(f"  {count:4} {test}")
+        print(
+            f"{module}: {found.made} mutants, {found.killed} killed, {len(found.survivors) - len(new)} explained, "
+            f"{len(new)} unexplained; {found.tests} tests, {found.seconds:.0f} s",
+            flush=True,
+        )
+    return 1 if unexplained else 0
 
 
 if __name__ == "__main__":
-    import pytest  # noqa: F401 - imported once, before the children are forked
-    import sqlalchemy  # noqa: F401 - as above
-
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import CodeType
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,29 +54,57 @@ class Mutant:
     line: int
     function: str
     """The innermost function or class around the place."""
+    text: str
+    """The source line, so that two changes alike in one function are told apart."""
     change: str
     """What was there, and what is there now, as source."""
     source: str
+    """The whole wrong version, as its tree is written out."""
+    code: CodeType
+    """The same compiled, with the lines of the module itself."""
+    lines: range
+    """The lines on which the changed place stands."""
 
     @property
     def name(self) -> str:
-        """How a list of survivors names it: without its line, which moves with every edit."""
-        return f"{self.module}.{self.function}: {self.change}"
+        """How a list of survivors names it: without the number of its line, which moves with every edit."""
+        return f"{self.module} {self.function} | {self.text} | {self.change}"
+
+
+def path_of(module: str) -> Path:
+    """Where a module of ours stands."""
+    return ROOT / (module.replace(".", "/") + ".py")
+
+
+def original(module: str) -> CodeType:
+    """The module as it is, compiled as its mutants are."""
+    return compile(ast.parse(path_of(module).read_text("utf-8")), str(path_of(module)), "exec")
 
 
 def mutants(module: str) -> Iterator[Mutant]:
     """Every mutant of a module of ours, from its top to its end."""
-    path = ROOT / (module.replace(".", "/") + ".py")
-    tree = ast.parse(path.read_text("utf-8"))
+    path = path_of(module)
+    text = path.read_text("utf-8")
+    lines, tree = text.splitlines(), ast.parse(text)
     for place, function in _places(tree):
+        span = _lines(place)
         for was, becomes in _changes(place):
             yield Mutant(
                 module=module,
-                line=getattr(place, "lineno", 0),
+                line=span.start,
                 function=function,
+                text=lines[span.start - 1].strip(),
                 change=f"{was} -> {becomes}",
                 source=ast.unparse(tree),
+                code=compile(ast.fix_missing_locations(tree), str(path), "exec"),
+                lines=span,
             )
+
+
+def _lines(place: ast.AST) -> range:
+    """Where a place stands; of a statement with a body, only its head."""
+    head = place.test if isinstance(place, ast.If | ast.While) else place
+    return range(getattr(place, "lineno", 1), (getattr(head, "end_lineno", None) or 1) + 1)
 
 
 def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
@@ -131,9 +160,12 @@ def _wrong_ways(node: ast.AST) -> Iterator[Callable[[], None]]:
         case ast.BoolOp():
             yield put("op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
             for number in range(len(node.values)):
-                yield put("values", node.values[:number] + node.values[number + 1 :])
+                rest = node.values[:number] + node.values[number + 1 :]
+                yield put("values", rest) if len(rest) > 1 else partial(_become, node, rest[0])
         case ast.UnaryOp(op=ast.Not()):
-            yield partial(_become, node, ast.Call(func=ast.Name(id="bool"), args=[node.operand], keywords=[]))
+            yield partial(
+                _become, node, ast.Call(func=ast.Name(id="bool", ctx=ast.Load()), args=[node.operand], keywords=[])
+            )
         case ast.IfExp() | ast.If() | ast.While() if not isinstance(node.test, ast.Compare):
             yield put("test", ast.UnaryOp(op=ast.Not(), operand=node.test))
         case ast.Constant(value=bool(truth)):

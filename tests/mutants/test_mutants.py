@@ -3,51 +3,94 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.mutants.killing import TARGETS, score, survives
-from tests.mutants.mutating import Mutant, mutants
+from tests.mutants import swapping
+from tests.mutants.killing import equivalents
+from tests.mutants.mutating import Mutant, mutants, original, path_of
+from tests.mutants.targets import TARGETS
 
-EQUIVALENT = Path(__file__).with_name("equivalent.txt")
-"""Mutants that no test can tell from the module, each with its reason."""
+PROGRAM = Path(__file__).with_name("killing.py")
+CHAIN = "oms.journal.chain"
 
 
-def equivalents() -> dict[str, str]:
-    """Name of a mutant to the reason why it cannot matter."""
-    lines = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if line and not line.startswith("#")]
-    return dict(zip(lines[::2], lines[1::2], strict=True))
+def scored(module: str, *options: str) -> dict[str, Any]:
+    """What the program finds, in an interpreter of its own: this one has imported the modules already."""
+    command = [sys.executable, str(PROGRAM), "--json", module, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(10_800)
-@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of this process")
+@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of a process")
 @pytest.mark.parametrize("module", TARGETS)
 def test_every_mutant_is_killed_or_explained(module: str) -> None:
     """What survives its tests stands in the list of those that cannot matter."""
-    found = score(module, TARGETS[module])
-    print(f"{module}: {found.made} mutants, {len(found.survivors)} survive")
-    assert [f"{each.line}: {each.name}" for each in found.survivors if each.name not in equivalents()] == []
+    found = scored(module)
+    print(f"{module}: {found['made']} mutants, {found['killed']} killed, {found['seconds']:.0f} s")
+    assert found["failing"] == []
+    assert [f"{line}: {name}" for line, name in found["survivors"] if name not in equivalents()] == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of this process")
-def test_a_mutant_is_killed_and_the_module_itself_is_not() -> None:
-    """The tests of the chain pass on the chain and fail on one that hashes something else."""
-    module, tests = "oms.journal.chain", TARGETS["oms.journal.chain"]
-    wrong = next(each for each in mutants(module) if each.function == "link")
-    assert survives(None, tests)
-    assert not survives(wrong, tests)
+@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of a process")
+def test_each_mutant_of_the_chain_is_killed_or_explained() -> None:
+    """The smallest module of them all shows at every change that the bench works."""
+    found = scored(CHAIN)
+    assert found["killed"] > 20
+    assert {name for _, name in found["survivors"]} == {name for name in equivalents() if name.startswith(CHAIN)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of a process")
+def test_tests_that_see_nothing_kill_nothing(tmp_path: Path) -> None:
+    """Mutants survive a test that touches every line and looks at nothing; only a crash is seen by it."""
+    blind = tmp_path / "test_blind.py"
+    blind.write_text(
+        "from oms.journal import chain\n\n"
+        "def test_blind():\n"
+        "    row = (1, 1, 'c', 1, None, 'X', 'k', '{}')\n"
+        "    chain.walk('a', [(row, chain.link(chain.genesis('a'), 'a', row))])\n"
+    )
+    found = scored(CHAIN, "--tests", str(blind))
+    assert found["failing"] == []
+    assert len(found["survivors"]) > found["killed"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="each mutant lives in a fork of a process")
+def test_a_test_that_fails_without_a_mutant_is_named(tmp_path: Path) -> None:
+    """A failing test would kill everything; nothing is tried before it is mended."""
+    torn = tmp_path / "test_torn.py"
+    torn.write_text("def test_torn():\n    raise AssertionError\n")
+    found = scored(CHAIN, "--tests", str(torn))
+    assert [test.rpartition("::")[2] for test in found["failing"]] == ["test_torn"]
+    assert (found["killed"], found["survivors"]) == (0, [])
 
 
 def test_each_mutant_is_another_program() -> None:
     """A mutant that says what the module says would survive for ever."""
     for module in TARGETS:
         made = list(mutants(module))
-        original = ast.unparse(ast.parse((Path(__file__).parents[2] / f"{module.replace('.', '/')}.py").read_text()))
-        assert len(made) > 20
-        assert original not in {each.source for each in made}
+        assert len(made) > 10
+        assert ast.unparse(ast.parse(path_of(module).read_text("utf-8"))) not in {each.source for each in made}
+
+
+def test_a_mutant_differs_in_one_function_or_must_be_imported() -> None:
+    """Most can be put into the living module; what an import makes is told apart from what a call does."""
+    chain = original(CHAIN)
+    assert swapping.differing(chain, original(CHAIN)) == []
+    for each in mutants(CHAIN):
+        codes = swapping.differing(chain, each.code)
+        is_default = each.text.startswith("def ")
+        assert (codes is None) == is_default
+        assert codes is None or [code.co_qualname for code in codes] == [each.function]
 
 
 def test_each_explained_mutant_still_exists() -> None:
@@ -57,7 +100,7 @@ def test_each_explained_mutant_still_exists() -> None:
     assert all(reason.startswith("  ") for reason in equivalents().values())
 
 
-def test_a_function_is_named_by_what_is_around_it() -> None:
-    """A survivor is found by its name even after lines have moved."""
-    found: Mutant = next(iter(mutants("oms.journal.chain")))
-    assert found.name.startswith("oms.journal.chain.genesis: ")
+def test_a_survivor_is_named_by_its_function_and_its_line() -> None:
+    """It is found by its name even after lines have moved, and two alike in one function are told apart."""
+    found: Mutant = next(iter(mutants(CHAIN)))
+    assert found.name.startswith(f"{CHAIN} genesis | return sha256(")

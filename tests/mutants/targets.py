@@ -1,0 +1,26 @@
+"""Where a slip would cost money or truth, and the tests that must see it."""
+
+from __future__ import annotations
+
+ORDERS = ("tests/model/test_order.py", "tests/model/test_state.py", "tests/model/test_cycle.py")
+DECISIONS = ("tests/engine/test_conductor.py", "tests/engine/test_settlement_days.py")
+
+TARGETS: dict[str, tuple[str, ...]] = {
+    "oms.model.order": (*ORDERS, "tests/engine/test_reconciliation.py"),
+    "oms.model.cycle": ORDERS,
+    "oms.model.liquidity": ("tests/model/test_liquidity.py",),
+    "oms.model.risk": ("tests/model/test_risk.py", "tests/engine/test_refusals.py"),
+    "oms.model.lifecycle": (*ORDERS, "tests/engine/test_doubt.py", "tests/engine/test_reconciliation.py"),
+    "oms.model.settlement": ("tests/model/test_settlement.py",),
+    "oms.model.pricing": ("tests/model/test_risk.py", "tests/model/test_plan.py", "tests/model/test_liquidity.py"),
+    "oms.engine.submission": ("tests/engine/test_submission.py", "tests/engine/test_driver.py"),
+    "oms.engine.doubt": ("tests/engine/test_doubt.py", "tests/engine/test_conductor.py"),
+    "oms.engine.reconciliation": ("tests/engine/test_reconciliation.py", "tests/engine/test_late_fills.py"),
+    "oms.engine.reconciling": ("tests/engine/test_reconciling.py",),
+    "oms.engine.revalidation": DECISIONS,
+    "oms.engine.settling": DECISIONS,
+    "oms.engine.money": (*DECISIONS, "tests/engine/test_driver.py"),
+    "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_parsing.py",),
+    "oms.journal.chain": ("tests/journal/test_chain.py",),
+}
+"""Each module with its own tests; of these, only those that touch the changed line are run."""
