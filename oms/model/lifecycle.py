@@ -120,7 +120,7 @@ def _in_doubt(order: Order, event: OrderInDoubt, at: datetime) -> Order:
         text=event.reason,
         # An order found only RESERVED may have been sent by a machine that lost its last soft commits.
         sends=max(order.sends, 1),
-        first_sent_at=order.first_sent_at or order.sent_at or order.planned_at,
+        first_sent_at=order.first_sent_at or order.planned_at,
     )
 
 

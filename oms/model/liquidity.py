@@ -82,9 +82,9 @@ def in_priority(buys: Sequence[Intent]) -> list[Intent]:
 
 
 def budget(inputs: RevalidationInputs, rules: Rules) -> Decimal:
-    """Money for this cycle's buys: a fraction of the fresh funds, less what is promised already; never below zero."""
-    share = (rules.funds_fraction * inputs.spendable).quantize(CENT, rounding=ROUND_FLOOR)
-    return max(share - inputs.reserved, ZERO)
+    """Money for this cycle's buys, in whole cents: a fraction of the fresh funds less what is promised; never below zero."""
+    left = rules.funds_fraction * inputs.spendable - inputs.reserved
+    return max(left.quantize(CENT, rounding=ROUND_FLOOR), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,10 @@ def _validate(
     trades_left: int,
 ) -> Validated:
     refusal = _refusal(buy, quote, inputs, rules, trades_left)
-    if refusal is not None or quote is None:
-        rule, reason = refusal or ("no_quote", "the broker has no quote for it")
+    if refusal is not None:
+        rule, reason = refusal
         return _answer(buy, _Bound(rule, 0, reason), limit=buy.limit, worst=buy.worst_px)
+    assert quote is not None
     worst = limit_for(quote, Side.BUY, rules.collar)
     limit = worst if buy.ord_type is OrdType.LIMIT else None
     bounds = _bounds(buy, quote, worst, inputs, rules, left=left)
@@ -135,7 +136,7 @@ def _validate(
     cut_to_nothing = quantity == 0 and binding.rule != KEPT
     if not cut_to_nothing and (quantity == 0 or quantity * worst < rules.min_order_value):
         reason = f"{quantity} x {worst} is below the smallest order of {rules.min_order_value}; {binding.reason}"
-        binding, quantity = _Bound("min_order_value", 0, reason), 0
+        return _answer(buy, _Bound("min_order_value", 0, reason), limit=limit, worst=worst)
     return _answer(buy, _Bound(binding.rule, quantity, binding.reason), limit=limit, worst=worst)
 
 
@@ -165,7 +166,7 @@ def _refusal(
             ("list", lambda: _named(barred.get(buy.symbol), f"{buy.symbol} is barred")),
             ("daily_loss_limit", lambda: risk.daily_loss(inputs.loss_today, rules)),
             ("max_trades_per_day", lambda: risk.trades(rules.max_trades_per_day - trades_left, rules, used_up)),
-            ("no_quote", lambda: risk.usable_quote(quote)),
+            ("no_quote", lambda: risk.buyable_quote(quote, rules)),
             ("min_price", lambda: None if quote is None else risk.price_floor(quote, rules)),
             ("max_position_value", lambda: _countable(_held(buy.symbol, inputs))),
             ("max_quote_age", lambda: risk.quote_age(quote, inputs.market_time, rules)),
@@ -222,7 +223,8 @@ def _bounds(
         _Bound("max_order_value", _floor(rules.max_order_value / worst), f"at most {rules.max_order_value} an order"),
         _Bound(
             "funds_fraction",
-            _affordable(left, worst, with_fees, rules.fee_allowance),
+            # What is left is whole cents, so what fits before its cost is rounded up to the cent fits after it too.
+            _floor(left / with_fees),
             f"{left:,.2f} left of {rules.funds_fraction:%} of {inputs.spendable:,.2f}",
         ),
     ]
@@ -230,11 +232,3 @@ def _bounds(
 
 def _floor(shares: Decimal) -> int:
     return int(shares.to_integral_value(rounding=ROUND_FLOOR))
-
-
-def _affordable(left: Decimal, worst: Decimal, with_fees: Decimal, fee_allowance: Decimal) -> int:
-    """Shares whose cost ceiling, rounded up to the cent, fits into what is left."""
-    shares = _floor(left / with_fees)
-    while shares > 0 and cost_ceiling(shares, worst, fee_allowance) > left:
-        shares -= 1
-    return max(shares, 0)

@@ -11,7 +11,7 @@ from oms.model import risk
 from oms.model.account import Funds, Position, Quote
 from oms.model.detail import Intent
 from oms.model.order import ZERO, Order, OrdType, Side
-from oms.model.pricing import is_usable, limit_for
+from oms.model.pricing import is_buyable, is_usable, limit_for
 from oms.model.rules import Rules
 from oms.model.settlement import GOOD_FAITH, HeldBack
 from oms.model.signal import Signal, Signals
@@ -123,13 +123,20 @@ def _buy(signal: Signal, seen: Market, rules: Rules, *, key: str, index: int) ->
 
 def _room(quote: Quote | None, position: Position | None, rules: Rules) -> int:
     """Shares that the position cap leaves room for, whole lots."""
-    if quote is None or not is_usable(quote):
+    if quote is None or not is_buyable(quote, rules.collar):
         return 0
     worst = limit_for(quote, Side.BUY, rules.collar)
     held = position.qty * max(worst, quote.last) if position is not None else ZERO
     room = min(rules.max_position_value - held, rules.max_order_value)
     shares = min(int((room / worst).to_integral_value(rounding=ROUND_FLOOR)), rules.max_order_quantity)
     return max(shares, 0) // quote.lot * quote.lot
+
+
+def _prices(quote: Quote, signal: Signal, rules: Rules) -> bool:
+    """Whether a wish gets its limit with this quote."""
+    if signal.side is Side.BUY and signal.price is None:
+        return is_buyable(quote, rules.collar)
+    return is_usable(quote)
 
 
 def _intent(
@@ -144,7 +151,7 @@ def _intent(
 ) -> Intent:
     """One wish with its limit: the signal's own where it has one, else the quote and the collar."""
     worst = signal.price
-    if quote is not None and is_usable(quote):
+    if quote is not None and _prices(quote, signal, rules):
         worst = signal.price or limit_for(quote, signal.side, rules.collar)
     elif refusal is None:
         refusal = ("no_quote", "the broker has no usable quote for it")

@@ -27,6 +27,11 @@ def within_collar(price: Decimal, quote: Quote, collar: Decimal) -> bool:
     return is_usable(quote) and abs(price - quote.last) <= quote.last * collar + quote.tick
 
 
+def is_buyable(quote: Quote, collar: Decimal) -> bool:
+    """A usable quote from which a buy gets a limit: shares that cost less than a tick have none inside the collar."""
+    return is_usable(quote) and limit_for(quote, Side.BUY, collar) > 0
+
+
 def is_usable(quote: Quote) -> bool:
     """A quote that can price an order: finite and positive. NaN fails every comparison, so it fails here."""
     return all(figure.is_finite() and figure > 0 for figure in (quote.last, quote.tick)) and quote.lot >= 1

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from oms.model.account import Quote, Session
 from oms.model.order import Side
-from oms.model.pricing import is_usable, within_collar
+from oms.model.pricing import is_buyable, within_collar
 from oms.model.rules import Rules
 from oms.model.settlement import HeldBack
 
@@ -105,15 +105,15 @@ def quote_age(quote: Quote | None, market_time: datetime, rules: Rules) -> Refus
         lambda: age is not None and age <= rules.max_quote_age,
         limit=rules.max_quote_age,
         value=age,
-        reason=f"its quote is {age} old, {rules.max_quote_age} is allowed",
+        reason="there is no quote" if age is None else f"its quote is {age} old, {rules.max_quote_age} is allowed",
     )
 
 
-def usable_quote(quote: Quote | None) -> Refusal | None:
-    """There is a price that is finite and positive."""
+def buyable_quote(quote: Quote | None, rules: Rules) -> Refusal | None:
+    """There is a price, finite and positive, from which a buy gets a limit."""
     return accept(
         "no_quote",
-        lambda: quote is not None and is_usable(quote),
+        lambda: quote is not None and is_buyable(quote, rules.collar),
         limit="a finite, positive price",
         value=None if quote is None else quote.last,
         reason="the broker has no usable quote for it",

@@ -205,6 +205,9 @@ def test_a_limit_in_shares_binds_from_its_own_value_on(name: str, below: int, at
         ("max_quote_age", {"market_time": START + timedelta(seconds=59.999999)}, {}, True),
         ("max_quote_age", {"market_time": START + timedelta(seconds=60)}, {}, True),
         ("max_quote_age", {"market_time": START + timedelta(seconds=60.000001)}, {}, False),
+        ("min_price", {}, {"min_price": Decimal("9.99")}, True),
+        ("min_price", {}, {"min_price": Decimal(10)}, True),
+        ("min_price", {}, {"min_price": Decimal("10.01")}, False),
         ("blacklist", {"barred": (("DDD", "blacklist"),)}, {}, True),
         ("blacklist", {"barred": (("CCC", "blacklist"),)}, {}, False),
         ("unresolved_sell", {"blocked_by": "unresolved_sell"}, {}, False),
@@ -213,6 +216,7 @@ def test_a_limit_in_shares_binds_from_its_own_value_on(name: str, below: int, at
         ("no_quote", {"quotes": (quote("CCC", "Infinity"),)}, {}, False),
         ("no_quote", {"quotes": (quote("CCC", "0"),)}, {}, False),
         ("no_quote", {"quotes": (quote("CCC", "-1"),)}, {}, False),
+        ("no_quote", {"quotes": (quote("CCC", "0.0099"),)}, {}, False),
         ("no_quote", {"quotes": (quote("CCC", "10", tick="NaN"),)}, {}, False),
         ("no_quote", {"quotes": (quote("CCC", "10", tick="0"),)}, {}, False),
         ("no_quote", {"quotes": (quote("CCC", "10", lot=0),)}, {}, False),
@@ -237,10 +241,37 @@ def test_trades_that_are_promised_in_this_plan_count() -> None:
     assert (first.rule, second.quantity) == ("max_trades_per_day", 10)
 
 
+def test_each_buy_takes_one_trade_of_the_day() -> None:
+    """With two trades left, two of three buys are made."""
+    buys = [intent(f"B{n}", symbol, 10, "10") for n, symbol in enumerate(("CCC", "DDD", "EEE"))]
+    assert [answer.quantity for answer in revalidate(buys, inputs(trades_today=98), PLAIN)] == [10, 10, 0]
+
+
+def test_a_budget_is_whole_cents_rounded_down() -> None:
+    """80 % of 1,000.02 are 800.016: 800.01 may be spent."""
+    assert budget(inputs("1000.02"), PLAIN) == Decimal("800.01")
+
+
+def test_what_is_held_is_counted_up_to_the_cent() -> None:
+    """One share at 10.001 counts as 10.01: a second would make 20.002, more than a cap of 20.001."""
+    rules = replace(PLAIN, max_position_value=Decimal("20.001"))
+    world = inputs(100_000, quote("CCC", "10.001", tick="0.001"), held=(position("CCC", 1),))
+    answer = one(BUY, world, rules)
+    assert (answer.quantity, answer.rule) == (0, "max_position_value")
+
+
 def test_what_the_plan_refused_stays_refused() -> None:
     """A wish that a rule refused when the plan was made keeps that rule and its reason."""
     answer = one(replace(BUY, rule="both_sides", reason="told"), inputs())
     assert (answer.quantity, answer.rule, answer.reason) == (0, "both_sides", "told")
+
+
+def test_a_share_that_costs_less_than_a_tick_is_refused_and_the_others_are_bought() -> None:
+    """Rounded down to the tick its limit is zero, which buys nothing; it used to end the process, at every start again."""
+    buys = [intent("B0", "CCC", 10, "0.01"), intent("B1", "DDD", 10, "10")]
+    penny, other = revalidate(buys, inputs(100_000, quote("CCC", "0.0099"), quote("DDD", "10")), PLAIN)
+    assert (penny.quantity, penny.rule) == (0, "no_quote")
+    assert other.quantity == 10
 
 
 # Money that may be spent ──────────────────────────────────────────────────────────────────────────────────────────
@@ -259,6 +290,21 @@ def test_each_policy_has_its_figure(policy: FundsPolicy, expected: int) -> None:
 def test_the_brokers_own_figure_caps_cash() -> None:
     """Cash is never more than what the broker says may be traded with."""
     assert spendable(funds(1000, available="100"), FundsPolicy.CASH) == 100
+
+
+@pytest.mark.parametrize("policy", [FundsPolicy.CASH, FundsPolicy.SETTLED_CASH])
+def test_what_is_locked_cannot_be_spent(policy: FundsPolicy) -> None:
+    """Of 1,000 of which 400 are locked, 600 are left, however much the broker would let be traded."""
+    assert spendable(funds(1000, locked="400", available="9000", settled_cash="9000"), policy) == 600
+
+
+def test_what_is_in_transit_by_our_own_ledger_is_not_settled() -> None:
+    """The broker calls all of 1,000 settled, the ledger knows 300 of it to be on the way; locked money comes off too."""
+    reading = funds(1000, locked="100", available="9000")
+    assert spendable(reading, FundsPolicy.SETTLED_CASH, Decimal(300)) == 600
+    assert spendable(reading, FundsPolicy.CASH, Decimal(300)) == 900
+    owed = funds(1000, locked="100", available="9000", settled_cash="9000")
+    assert spendable(owed, FundsPolicy.SETTLED_CASH, Decimal(-300)) == 900, "what is owed makes nobody richer"
 
 
 @pytest.mark.parametrize("policy", FundsPolicy)
@@ -284,8 +330,9 @@ def test_a_figure_that_is_no_number_is_nothing_to_spend(policy: FundsPolicy, bad
 
 def test_reserved_is_what_unclosed_buys_may_still_cost() -> None:
     """The rest at its worst price with its fees, of live, parked and doubtful buys; closed ones and sells cost nothing."""
-    story = Story().opens(intent("S0", "AAA"), *(intent(f"B{n}", "CCC", 100, "10") for n in range(4)))
-    story.sends("S0").fills("S0").sells_close().settles().revalidates()
+    sells = intent("S0", "AAA"), intent("S1", "CCC")
+    story = Story().opens(*sells, *(intent(f"B{n}", "DDD" if n == 2 else "CCC", 100, "10") for n in range(4)))
+    story.sends("S0").fills("S0").sends("S1").doubts("S1").quarantines("S1").sells_close().settles().revalidates()
     story.sends("B0").acknowledges("B0").fills("B0", 40).sends("B1").doubts("B1").sends("B2").fills("B2")
     orders = story.state.orders
     allowance = Decimal("0.001")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms.model.event import OrderRejected
 from oms.model.order import CloseReason, Order, OrderPhase, OrdStatus, Pending
 from tests.model.story import START, Story, intent
 
@@ -228,3 +229,56 @@ def test_closing_settles_every_doubt_and_keeps_the_last_word() -> None:
     assert (kept.text, kept.closed_at) == ("said before", START)
     assert doubtful.closed(CloseReason.VOID, START, "said at the end").text == "said at the end"
     assert replace(doubtful, text="").closed(CloseReason.VOID, START, "said at the end").text == "said at the end"
+
+
+# What a fact leaves as it was ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_first_request_is_remembered_over_every_later_one() -> None:
+    """A repeat moves the instant of the last request, and not that of the first; nor does doubt."""
+    first = fresh().sends("S0")
+    at = order_of(first).first_sent_at
+    assert at == order_of(first).sent_at == first.now
+    again = first.doubts("S0").sends("S0")
+    assert (order_of(again).first_sent_at, order_of(again).sent_at) == (at, again.now)
+    assert order_of(again.doubts("S0")).first_sent_at == at
+
+
+def test_an_order_found_reserved_is_in_doubt_since_it_was_planned() -> None:
+    """A machine that lost its last soft commits may have sent it at any instant since."""
+    story = fresh()
+    planned = order_of(story).planned_at
+    assert planned == story.now
+    assert order_of(story.reserves("S0").doubts("S0")).first_sent_at == planned
+
+
+def test_a_second_attempt_that_did_not_leave_says_nothing_of_the_first() -> None:
+    """With two requests journaled and one that provably stayed here, the other may still be on the wire."""
+    order = order_of(fresh().sends("S0").sends("S0").not_sent("S0"))
+    assert (order.ord_status, order.sends) == (OrdStatus.SENDING, 1)
+
+
+def test_an_acknowledgement_ends_the_doubt_and_keeps_the_instant_of_the_first() -> None:
+    """Acknowledged once more, after a word that nobody knew, it is still known since the first time."""
+    story = live()
+    at = order_of(story).acknowledged_at
+    assert at == story.now
+    again = order_of(story.doubts("S0", raw="Held").acknowledges("S0"))
+    assert (again.acknowledged_at, again.in_doubt) == (at, False)
+
+
+def test_a_repeat_that_was_refused_once_is_remembered() -> None:
+    """A later doubt of another kind does not make a repeat possible again."""
+    story = fresh().sends("S0").doubts("S0", repeat_refused=True)
+    assert order_of(story).repeat_refused
+    assert order_of(story.doubts("S0")).repeat_refused
+    assert not order_of(fresh().sends("S0").doubts("S0")).repeat_refused
+
+
+@pytest.mark.parametrize(("text", "kept"), [("no money", "no money"), ("", "E7")])
+def test_a_rejection_keeps_the_brokers_reason_or_its_code(text: str, kept: str) -> None:
+    """The sentence where there is one, else the code."""
+    story = fresh().sends("S0")
+    order = order_of(story)
+    story.tell(OrderRejected(cycle_id=order.cycle_id, cl_ord_id="S0", symbol="AAA", code="E7", text=text))
+    assert order_of(story).text == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -138,3 +139,13 @@ def test_a_symbol_stands_once_in_a_plan_and_on_one_side() -> None:
     made = plan(sell("AAA", 60), sell("AAA", 60), buy("AAA", 10), buy("CCC", 10), buy("CCC", 10), sell("CCC", 1))
     assert [i.rule for i in made.sells] == [None, "duplicate_symbol", "both_sides"]
     assert [i.rule for i in made.buys] == ["both_sides", None, "duplicate_symbol"]
+
+
+def test_a_share_that_costs_less_than_a_tick_is_not_bought_and_stops_no_other() -> None:
+    """No limit lies inside its collar; it used to be divided by, and no cycle with it in its plan could begin."""
+    penny = replace(SEEN, quotes={**SEEN.quotes, "PPP": quote("PPP", "0.0099")})
+    wishes = buy("PPP"), buy("PPP", 10), buy("CCC", 20), sell("PPP", 1)
+    signals = Signals(signals=wishes, source="test", digest="0")
+    made = make_plan(signals, penny, (), replace(Rules(), min_order_value=Decimal(0)), account="test", cycle_id="c-1")
+    assert [(i.symbol, i.quantity, i.rule) for i in made.buys][-1] == ("CCC", 20, None)
+    assert {i.rule for i in made.buys if i.symbol == "PPP"} == {"no_quote", "duplicate_symbol"}

@@ -47,6 +47,7 @@ CASES: list[Case] = [
     ("max_order_quantity", lambda n: risk.order_quantity(n, RULES), 499, 500, 501),
     ("max_order_quantity", lambda n: risk.order_quantity(n, RULES), 2, 1, 0),
     ("max_order_value", lambda v: risk.order_value(v, RULES), 9000 - CENT, Decimal(9000), 9000 + CENT),
+    ("max_order_value", lambda v: risk.order_value(v, RULES), Decimal(1), CENT, Decimal(0)),
     ("max_position_value", lambda v: risk.position_value(v, RULES), 10000 - CENT, Decimal(10000), 10000 + CENT),
     ("daily_loss_limit", lambda v: risk.daily_loss(v, RULES), 300 - CENT, Decimal(300), 300 + CENT),
     ("min_price", lambda v: risk.price_floor(quote("AAA", v), RULES), 5 + CENT, Decimal(5), 5 - CENT),
@@ -85,6 +86,7 @@ CASES: list[Case] = [
     ("no_short", lambda n: risk.no_short(n, 40), 39, 40, 41),
     ("good_faith", lambda n: risk.good_faith(n, BACK, 0), 29, 30, 31),
     ("good_faith", lambda n: risk.good_faith(n, BACK, 5), 24, 25, 26),
+    ("good_faith", lambda n: risk.good_faith(n, BACK, 31), -1, 0, 1),
     ("funds_fraction", lambda v: risk.within_budget(v, Decimal(800)), 800 - CENT, Decimal(800), 800 + CENT),
     ("unresolved_sell", risk.unresolved_sells, -1, 0, 1),
 ]
@@ -116,7 +118,7 @@ def test_a_limit_holds_on_both_of_its_sides(
         ("min_price", lambda: risk.price_floor(quote("AAA", NAN), RULES)),
         ("price_collar", lambda: risk.collar(NAN, quote("AAA", 10), Decimal("0.01"))),
         ("price_collar", lambda: risk.collar(Decimal(10), quote("AAA", NAN), Decimal("0.01"))),
-        ("no_quote", lambda: risk.usable_quote(quote("AAA", NAN))),
+        ("no_quote", lambda: risk.buyable_quote(quote("AAA", NAN), RULES)),
         ("max_order_value", lambda: risk.order_value(Decimal(1), replace(RULES, max_order_value=NAN))),
         ("max_order_value", lambda: risk.order_value(Decimal("Infinity"), RULES)),
     ],
@@ -194,16 +196,30 @@ def test_a_limit_that_is_not_set_limits_nothing() -> None:
 
 
 def test_without_a_quote_nothing_is_priced() -> None:
-    """No quote: neither its age nor its distance can be within a limit."""
-    for refused in (
+    """No quote: neither its age nor its distance can be within a limit, and the sentence says what is missing."""
+    refused = (
         risk.quote_age(None, START, RULES),
         risk.collar(Decimal(1), None, Decimal(1)),
-        risk.usable_quote(None),
-    ):
-        assert refused is not None
+        risk.buyable_quote(None, RULES),
+    )
+    assert [None if each is None else each.reason for each in refused] == [
+        "there is no quote",
+        "its limit 1 is too far from the price: no quote",
+        "the broker has no usable quote for it",
+    ]
 
 
 def test_the_wrong_day_is_a_closed_market() -> None:
     """An open exchange is closed to an order of another day, and so is one without a session."""
-    assert risk.market_open(SESSION, START, is_its_day=False) is not None
-    assert risk.market_open(None, START) is not None
+    for refused in (risk.market_open(SESSION, START, is_its_day=False), risk.market_open(None, START)):
+        assert refused is not None
+        assert refused.reason == "the market is closed"
+
+
+def test_a_refusal_shows_the_limit_that_it_met() -> None:
+    """No unresolved sell is allowed; and where the caller knows better why no trade is left, that is what is said."""
+    unresolved = risk.unresolved_sells(1)
+    used_up = risk.trades(100, RULES, "all of them are promised")
+    assert unresolved is not None
+    assert used_up is not None
+    assert (unresolved.limit, used_up.reason) == ("0", "all of them are promised")
