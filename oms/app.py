@@ -105,7 +105,9 @@ def yahoo_of(loaded: LoadedConfig) -> YahooMarket:
     """The Yahoo market of a configuration, whatever its ``market.source``: history is fetched from there."""
     clock, market = SystemClock(), loaded.config.market
     calendar = ExchangeCalendar(market.exchange, clock)
-    return YahooMarket(clock, calendar, BarStore(bars_file(loaded)), base_url=market.yahoo.base_url)
+    return YahooMarket(
+        clock, calendar, BarStore(bars_file(loaded)), base_url=market.yahoo.base_url, currency=market.trades_in
+    )
 
 
 def fetch_history(

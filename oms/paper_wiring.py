@@ -23,6 +23,7 @@ def paper_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, 
         cash=paper.cash,
         positions=paper.positions,
         watching=watching,
+        currency=loaded.config.market.trades_in,
         **_terms(loaded, market),
     )
 
@@ -46,21 +47,23 @@ def twin_of(
         BrokerUnavailable: the real account could not be read.
     """
     is_new = not where.paper.exists()
-    cash, held = account.funds().cash, account.positions()
+    funds, held = account.funds(), account.positions()
     positions = {each.symbol: each.qty for each in held if each.qty > 0}
     twin = TwinBroker(
         where.paper,
         MarketOfAccount(market, account, clock),
         clock,
-        cash=max(cash, Decimal(0)),
+        cash=max(funds.cash, Decimal(0)),
         positions=positions,
         watching=watching,
+        currency=funds.currency,
+        others={balance.currency: balance.cash for balance in funds.others},
         **_terms(loaded, market),
     )
     twin.account = account
     if is_new:
         shares = f"{len(positions)} positions" if len(positions) != 1 else "1 position"
-        say(f"a paper twin of the account was made: {cash:.2f} in cash, {shares}")
+        say(f"a paper twin of the account was made: {funds.cash:.2f} in cash, {shares}")
         return twin
     differences = list(twin.differences())
     for difference in differences:

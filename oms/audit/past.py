@@ -19,7 +19,7 @@ from oms.audit.books import Book, cash_moved
 from oms.errors import DamagedError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
-from oms.journal.loading import STORED, fold_cycle, ledger_of, recorded
+from oms.journal.loading import STORED, fold_cycle, ledgers_of, recorded
 from oms.journal.reader import Reader
 from oms.journal.scalars import from_micro, to_micro
 from oms.journal.shortcuts import holdings_of
@@ -198,7 +198,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     began = _begin_of_day(connection, account, last.opened_seq, last.trading_day)
     _book_fills(connection, state, seq, began)
     state.trades_today = _trades(connection, account, began, seq)
-    state.ledger = ledger_of(connection, state, last.opened_seq, seq)
+    state.ledgers = ledgers_of(connection, state, last.opened_seq, seq)
     state.screens = _screens(connection, seq)
     state.seq = seq
     return state

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from oms.configuration.loosening import RISKIER, Change, changes
-from oms.configuration.schema import Config, Section
+from oms.configuration.schema import Config
+from oms.configuration.section import Section
 
 ARMED_KEYS = tuple(key for key in RISKIER if not key.startswith("backup."))
 """Keys whose loosening ends an arming."""

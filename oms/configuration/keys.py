@@ -8,7 +8,8 @@ from functools import cache
 
 from pydantic.fields import FieldInfo
 
-from oms.configuration.schema import Config, Section
+from oms.configuration.schema import Config
+from oms.configuration.section import Section
 
 Path = tuple[str, ...]
 

@@ -128,6 +128,7 @@ NEUTRAL = frozenset(
         "broker.tiger.push",
         "market.source",
         "market.exchange",
+        "market.currency",
         "market.replay.data",
         "market.simulated.days",
         "market.simulated.seed",

@@ -269,12 +269,21 @@ def read_notice(value: object) -> str:
     return parse_entry(text).text
 
 
+def read_currency(value: object) -> str:
+    """An ISO 4217 code; GBP is pounds, and pence are no currency of their own here."""
+    text = read_word(value)
+    if re.fullmatch(r"[A-Z]{3}", text, re.ASCII):
+        return text
+    raise ValueError("the three capital letters of a currency, such as USD or HKD")
+
+
 Integer = Annotated[int, BeforeValidator(read_integer)]
 Number = Annotated[Decimal, BeforeValidator(read_number), PlainSerializer(write_number)]
 Duration = Annotated[timedelta, BeforeValidator(read_duration), PlainSerializer(write_duration)]
 Percent = Annotated[Decimal, BeforeValidator(read_percent), PlainSerializer(write_percent)]
 Switch = Annotated[bool, BeforeValidator(read_switch)]
 Word = Annotated[str, BeforeValidator(read_word)]
+Currency = Annotated[str, BeforeValidator(read_currency)]
 Symbol = Annotated[str, BeforeValidator(read_symbol)]
 Symbols = Annotated[tuple[Symbol, ...], BeforeValidator(_list), AfterValidator(_sorted_once)]
 Shares = Annotated[int, BeforeValidator(read_integer), Field(ge=1, le=1_000_000)]

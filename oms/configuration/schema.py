@@ -6,14 +6,14 @@ hard ceiling (0.80 of the funds, $10,000 a position) is a bound here, so no conf
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from oms.configuration.scalars import (
+    Currency,
     DatabaseUrl,
     Duration,
     Holdings,
@@ -29,36 +29,11 @@ from oms.configuration.scalars import (
     Word,
     read_word,
 )
+from oms.configuration.section import Section, defaults, ms, percent, seconds
+from oms.model.exchange import currency_of
 
 MOST_FUNDS = Decimal("0.80")
 MOST_PER_POSITION = Decimal(10_000)
-
-
-def _ms(milliseconds: int) -> timedelta:
-    return timedelta(milliseconds=milliseconds)
-
-
-def _seconds(seconds: int) -> timedelta:
-    return timedelta(seconds=seconds)
-
-
-def _percent(percent: str) -> Decimal:
-    return Decimal(percent).scaleb(-2)
-
-
-class Section(BaseModel):
-    """A frozen group of keys; a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-
-Kind = TypeVar("Kind", bound=Section)
-
-
-def _defaults(kind: type[Kind]) -> Kind:
-    """A section that is not given; pydantic's own Field is typed for the value, not for its factory."""
-    field: Any = Field(default_factory=cast("Any", kind))
-    return cast("Kind", field)
 
 
 class JournalConfig(Section):
@@ -75,44 +50,47 @@ class PaperConfig(Section):
 
     file: Word = Field(default="var/paper.db", description="path of the paper broker's own database")
     cash: Number = Field(
-        default=Decimal(20_000), ge=0, le=1_000_000_000, description="money at the first start, in US dollars"
+        default=Decimal(20_000),
+        ge=0,
+        le=1_000_000_000,
+        description="money at the first start, in the currency of the market",
     )
     positions: PaperHoldings = Field(
         default=Holdings({"AMGN": 80, "BA": 60, "C": 1200, "CAT": 80, "GE": 300, "OXY": 60}),
         description="holdings at the first start, symbol to whole shares; enough that a first run shows every phase",
     )
     settle_after: Duration = Field(
-        default=_seconds(1), ge=_ms(0), le=_seconds(3600), description="time from an accepted order to its fill"
+        default=seconds(1), ge=ms(0), le=seconds(3600), description="time from an accepted order to its fill"
     )
     funds_lag: Duration = Field(
-        default=_ms(500),
-        ge=_ms(0),
-        le=_seconds(3600),
+        default=ms(500),
+        ge=ms(0),
+        le=seconds(3600),
         description="how much later than the fill the funds figure moves",
     )
     list_lag: Duration = Field(
-        default=_ms(0),
-        ge=_ms(0),
-        le=_seconds(3600),
+        default=ms(0),
+        ge=ms(0),
+        le=seconds(3600),
         description="how much later than its acceptance a list shows an order",
     )
     fee_per_share: Number = Field(
         default=Decimal("0.005"),
         ge=0,
         le=1,
-        description="fee per share in US dollars; bounded, a mistyped fee eats the account",
+        description="fee per share in that currency; bounded, a mistyped fee eats the account",
     )
     slippage: Percent = Field(
-        default=_percent("0.05"),
+        default=percent("0.05"),
         ge=0,
-        le=_percent("5"),
+        le=percent("5"),
         description="how much worse than the quote a fill is, within its limit",
     )
     partial_fills: Percent = Field(
-        default=_percent("20"), ge=0, le=1, description="share of the orders that are filled in two parts"
+        default=percent("20"), ge=0, le=1, description="share of the orders that are filled in two parts"
     )
     fill_delay: Duration = Field(
-        default=_ms(200), ge=_ms(0), le=_seconds(3600), description="time from the first part of a fill to the second"
+        default=ms(200), ge=ms(0), le=seconds(3600), description="time from the first part of a fill to the second"
     )
     seed: Integer = Field(
         default=1, ge=0, le=2**32 - 1, description="seed of the paper broker's chance; the same seed, the same day"
@@ -129,15 +107,15 @@ class TigerConfig(Section):
         default=None, description="another server than the SDK's own; null takes the SDK's"
     )
     timeout: Duration = Field(
-        default=_seconds(15),
-        ge=_seconds(1),
-        le=_seconds(120),
+        default=seconds(15),
+        ge=seconds(1),
+        le=seconds(120),
         description="longest wait for one reply; then the order is in doubt",
     )
     refuses_repeats: Duration | None = Field(
         default=None,
-        ge=_seconds(1),
-        le=_seconds(86_400),
+        ge=seconds(1),
+        le=seconds(86_400),
         description="for how long after a send you claim that the broker refuses the same order number again; "
         "null: only what doctor --probe has proved",
     )
@@ -152,8 +130,8 @@ class BrokerConfig(Section):
     kind: Annotated[Literal["paper", "tiger"], BeforeValidator(read_word)] = Field(
         default="paper", description="paper (on this machine) or tiger (the broker; its paper accounts too)"
     )
-    paper: PaperConfig = _defaults(PaperConfig)
-    tiger: TigerConfig = _defaults(TigerConfig)
+    paper: PaperConfig = defaults(PaperConfig)
+    tiger: TigerConfig = defaults(TigerConfig)
 
 
 class ReplayConfig(Section):
@@ -195,18 +173,26 @@ class MarketConfig(Section):
     exchange: Word = Field(
         default="XNYS", max_length=40, description="any calendar name of exchange_calendars, such as XNYS, XHKG or 24/7"
     )
+    currency: Currency | None = Field(
+        default=None, description="in which its prices are, such as USD or HKD; null takes that of the exchange"
+    )
     max_quote_age: Duration = Field(
-        default=_seconds(60), ge=_seconds(1), le=_seconds(3600), description="oldest quote an order may be priced from"
+        default=seconds(60), ge=seconds(1), le=seconds(3600), description="oldest quote an order may be priced from"
     )
     no_buys_before_close: Duration = Field(
-        default=_seconds(600),
-        ge=_ms(0),
-        le=_seconds(6 * 3600),
+        default=seconds(600),
+        ge=ms(0),
+        le=seconds(6 * 3600),
         description="no buy is sent so shortly before the close",
     )
-    replay: ReplayConfig = _defaults(ReplayConfig)
-    simulated: SimulatedConfig = _defaults(SimulatedConfig)
-    yahoo: YahooConfig = _defaults(YahooConfig)
+    replay: ReplayConfig = defaults(ReplayConfig)
+    simulated: SimulatedConfig = defaults(SimulatedConfig)
+    yahoo: YahooConfig = defaults(YahooConfig)
+
+    @property
+    def trades_in(self) -> str:
+        """The currency of prices, fees and the account's money."""
+        return self.currency or currency_of(self.exchange) or ""
 
 
 class SelectionConfig(Section):
@@ -214,9 +200,9 @@ class SelectionConfig(Section):
 
     universe: Word = Field(default="universe.txt", description="path of the list of symbols, one a line")
     interval: Duration = Field(
-        default=_seconds(3600),
-        ge=_seconds(10),
-        le=_seconds(7 * 86_400),
+        default=seconds(3600),
+        ge=seconds(10),
+        le=seconds(7 * 86_400),
         description="time from one selection to the next",
     )
     strategy: Word | None = Field(
@@ -247,30 +233,30 @@ class ExecutionConfig(Section):
         default=MOST_PER_POSITION,
         gt=0,
         le=MOST_PER_POSITION,
-        description="US dollars in one symbol; ceiling 10000 in code",
+        description="account currency in one symbol; ceiling 10000 in code",
     )
     min_order_value: Number = Field(
         default=Decimal(100),
         ge=0,
         le=MOST_PER_POSITION,
-        description="US dollars; a smaller buy is blocked, its fee would eat it",
+        description="account currency; a smaller buy is blocked, its fee would eat it",
     )
     order_type: Annotated[Literal["limit", "market"], BeforeValidator(read_word)] = Field(
         default="limit", description="limit (at the collar) or market (no price protection)"
     )
     collar: Percent = Field(
-        default=_percent("0.5"),
-        ge=_percent("0.01"),
-        le=_percent("10"),
+        default=percent("0.5"),
+        ge=percent("0.01"),
+        le=percent("10"),
         description="distance of a limit from the fresh quote",
     )
     fee_allowance: Percent = Field(
-        default=_percent("0.1"), ge=0, le=_percent("5"), description="part of a buy's value kept free for its fees"
+        default=percent("0.1"), ge=0, le=percent("5"), description="part of a buy's value kept free for its fees"
     )
     order_deadline: Duration = Field(
-        default=_seconds(120),
-        ge=_ms(100),
-        le=_seconds(6 * 3600),
+        default=seconds(120),
+        ge=ms(100),
+        le=seconds(6 * 3600),
         description="an order not filled by then is cancelled",
     )
     max_in_flight: Integer = Field(
@@ -283,9 +269,9 @@ class ExecutionConfig(Section):
         description="most order messages to the broker in a minute; Tiger's own limit binds as well",
     )
     grace: Duration = Field(
-        default=_seconds(1),
-        ge=_ms(0),
-        le=_seconds(60),
+        default=seconds(1),
+        ge=ms(0),
+        le=seconds(60),
         description="a closed order is read once more after this time, for late fills",
     )
 
@@ -297,15 +283,15 @@ class SettlementConfig(Section):
         default="cash", description="which figure is spent: cash, buying_power (margin) or settled_cash"
     )
     poll: Duration = Field(
-        default=_seconds(1), ge=_ms(10), le=_seconds(60), description="time between two readings of the funds"
+        default=seconds(1), ge=ms(10), le=seconds(60), description="time between two readings of the funds"
     )
     confirm: Duration = Field(
-        default=_ms(0), ge=_ms(0), le=_seconds(60), description="two equal readings must lie so far apart; for Tiger 2s"
+        default=ms(0), ge=ms(0), le=seconds(60), description="two equal readings must lie so far apart; for Tiger 2s"
     )
     deadline: Duration = Field(
-        default=_seconds(60),
-        ge=_ms(100),
-        le=_seconds(6 * 3600),
+        default=seconds(60),
+        ge=ms(100),
+        le=seconds(6 * 3600),
         description="after it the cycle goes on with the funds that are there",
     )
     allow_margin: Switch = Field(default=False, description="true confirms that borrowed money may be spent")
@@ -322,9 +308,9 @@ class InDoubtConfig(Section):
         default=3, ge=1, le=20, description="complete reads of the broker's orders before a decision"
     )
     window: Duration = Field(
-        default=_seconds(30),
-        ge=_ms(0),
-        le=_seconds(3600),
+        default=seconds(30),
+        ge=ms(0),
+        le=seconds(3600),
         description="the reads span at least this time since the send",
     )
     then: Annotated[Literal["resend", "quarantine", "hold"], BeforeValidator(read_word)] = Field(
@@ -343,7 +329,7 @@ class RiskConfig(Section):
         default=MOST_PER_POSITION,
         gt=0,
         le=MOST_PER_POSITION,
-        description="US dollars in one buy; ceiling is that of a position",
+        description="account currency in one buy; ceiling is that of a position",
     )
     max_order_quantity: Integer = Field(
         default=10_000, ge=1, le=1_000_000, description="shares in one order; guards against a mistyped quantity"
@@ -358,13 +344,13 @@ class RiskConfig(Section):
         default=None,
         gt=0,
         le=MOST_PER_POSITION,
-        description="US dollars; a share that costs less is not bought; null for no floor",
+        description="account currency; a share that costs less is not bought; null for no floor",
     )
     daily_loss_limit: Number | None = Field(
         default=None,
         gt=0,
         le=1_000_000_000,
-        description="US dollars lost in a day after which no buy is sent; null for none",
+        description="account currency lost in a day after which no buy is sent; null for none",
     )
     blacklist: Symbols = Field(
         default=(), description="symbols that are never traded, in addition to the journal's own list"
@@ -375,18 +361,18 @@ class WorkerConfig(Section):
     """The rhythm of `run --loop`."""
 
     interval: Duration = Field(
-        default=_seconds(30), ge=_ms(100), le=_seconds(86_400), description="time from the end of a cycle to the next"
+        default=seconds(30), ge=ms(100), le=seconds(86_400), description="time from the end of a cycle to the next"
     )
     lease: Duration = Field(
-        default=_seconds(15),
-        ge=_seconds(1),
-        le=_seconds(600),
+        default=seconds(15),
+        ge=seconds(1),
+        le=seconds(600),
         description="how long the account stays ours without a renewal",
     )
     reconciliation: Duration = Field(
-        default=_seconds(60),
-        ge=_seconds(1),
-        le=_seconds(86_400),
+        default=seconds(60),
+        ge=seconds(1),
+        le=seconds(86_400),
         description="time between two comparisons of the broker with the journal, between cycles",
     )
 
@@ -430,17 +416,17 @@ class Config(Section):
     mode: Annotated[Literal["paper", "dry_run", "live"], BeforeValidator(read_word)] = Field(
         default="paper", description="paper, dry_run or live; stamped into the database"
     )
-    journal: JournalConfig = _defaults(JournalConfig)
-    broker: BrokerConfig = _defaults(BrokerConfig)
-    market: MarketConfig = _defaults(MarketConfig)
-    selection: SelectionConfig = _defaults(SelectionConfig)
-    execution: ExecutionConfig = _defaults(ExecutionConfig)
-    settlement: SettlementConfig = _defaults(SettlementConfig)
-    in_doubt: InDoubtConfig = _defaults(InDoubtConfig)
-    risk: RiskConfig = _defaults(RiskConfig)
-    worker: WorkerConfig = _defaults(WorkerConfig)
-    backup: BackupConfig = _defaults(BackupConfig)
-    api: ApiConfig = _defaults(ApiConfig)
+    journal: JournalConfig = defaults(JournalConfig)
+    broker: BrokerConfig = defaults(BrokerConfig)
+    market: MarketConfig = defaults(MarketConfig)
+    selection: SelectionConfig = defaults(SelectionConfig)
+    execution: ExecutionConfig = defaults(ExecutionConfig)
+    settlement: SettlementConfig = defaults(SettlementConfig)
+    in_doubt: InDoubtConfig = defaults(InDoubtConfig)
+    risk: RiskConfig = defaults(RiskConfig)
+    worker: WorkerConfig = defaults(WorkerConfig)
+    backup: BackupConfig = defaults(BackupConfig)
+    api: ApiConfig = defaults(ApiConfig)
     notify: Notices = Field(
         default=(),
         description="where notifications go: env:NAME or file:PATH, which hold the secret address, with topics",
@@ -459,6 +445,12 @@ def quarrels_of(config: Config) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     if config.mode == "live" and config.broker.kind != "tiger":
         found.append(("broker.kind", "mode", "tiger, because mode is live and the paper broker holds no real account"))
+    if not config.market.trades_in:
+        found.append(
+            ("market.currency", "market.exchange", "the currency of this exchange, such as EUR: it is not known here")
+        )
+    elif config.market.trades_in != "USD" and "tiger" in (config.broker.kind, config.market.source):
+        found.append(("market.exchange", "market.currency", "an American exchange: at Tiger only US stocks are traded"))
     if config.settlement.funds == "buying_power" and not config.settlement.allow_margin:
         found.append(
             (

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 from oms.engine.orders import Seen
 from oms.model.account import Funds
+from oms.model.currencies import Ledgers
 from oms.model.cycle import Cycle
 from oms.model.event import AttentionRaised
 from oms.model.liquidity import NotFinite, spendable
+from oms.model.order import ZERO
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.settlement import CENT, Ledger
 from oms.model.state import AccountState
@@ -56,8 +58,22 @@ def checked(funds: Funds, currency: str) -> Funds:
     return funds
 
 
-def differences(before: Ledger, ledger: Ledger, funds: Funds) -> Iterator[AttentionRaised]:
-    """In what the broker's money does not agree with the journal's: shown, never silently corrected."""
+def differences(before: Ledgers, now: Ledgers, funds: Funds) -> Iterator[AttentionRaised]:
+    """In what the broker's money does not agree with the journal's, by currency: shown, never silently corrected."""
+    yield from _of_own(before.own, now.own, funds)
+    for ledger in now.others:
+        known = before.of(ledger.currency)
+        change = ledger.outside - (ZERO if known is None else known.outside)
+        if abs(change) > CENT:
+            text = (
+                f"the broker holds {abs(change):,} {ledger.currency} {'more' if change > 0 else 'less'} than when it was "
+                "last looked at, and this account trades nothing in that currency: a deposit, a conversion, a dividend or "
+                f"another program's trade; {ledger.outside:,} {ledger.currency} in all, of which nothing is ever spent here"
+            )
+            yield AttentionRaised(rule="cash_differs", text=text)
+
+
+def _of_own(before: Ledger, ledger: Ledger, funds: Funds) -> Iterator[AttentionRaised]:
     change = ledger.outside - before.outside
     if change:
         text = (

@@ -49,6 +49,7 @@ def account_opened(broker: str, mode: str, funds: Funds, positions: Sequence[Pos
         currency=funds.currency,
         cash=funds.cash,
         positions=tuple(sorted(positions, key=lambda position: position.symbol)),
+        others=funds.others,
     )
 
 
@@ -85,11 +86,11 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
     """
     session = driver.seen.session
     assert session is not None, "a cycle is opened only within a session"
-    before = driver.state.ledger
+    before = driver.state.ledgers
     assert before is not None, "a cycle is opened only in an account that was opened"
     try:
-        ledger = before.opened(session.day, checked(funds, before.currency), driver.state.cash)
-        ledger = ledger.counting(driver.state.held_of_tagged(driver.seen.positions or {}))
+        ledgers = before.opened(session.day, checked(funds, before.own.currency), driver.state.cash)
+        ledger = ledgers.own.counting(driver.state.held_of_tagged(driver.seen.positions or {}))
         may_be_spent = spendable(funds, driver.rules.funds, ledger.in_transit(session.day))
     except NotFinite as error:
         raise TryAgainError(f"no cycle was opened: {error}") from error
@@ -109,8 +110,9 @@ def open_cycle(driver: Driver, plan: Plan, funds: Funds, *, cycle_id: str, confi
         source=plan.source,
         trade_no=driver.state.trades_on(session.day),
         ledger=ledger,
+        other_ledgers=ledgers.others,
     )
-    driver.append_opening((*differences(before, ledger, funds), opened, *_planned_sells(cycle_id, plan)))
+    driver.append_opening((*differences(before, ledgers, funds), opened, *_planned_sells(cycle_id, plan)))
 
 
 def _planned_sells(cycle_id: str, plan: Plan) -> Iterator[Event]:

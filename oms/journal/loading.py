@@ -28,6 +28,7 @@ from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS
 from oms.journal.recalling import recall_orders, whole_orders
 from oms.journal.scalars import TEXT, WHOLE
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
+from oms.model.currencies import Ledgers, ledgers_of_start
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.detail import HaltScope
 from oms.model.difference import Difference
@@ -46,8 +47,7 @@ from oms.model.event import (
     Selected,
 )
 from oms.model.probing import BrokerProbed
-from oms.model.settlement import Ledger
-from oms.model.state import SCREENS_KEPT, AccountState, booked, ledger_at
+from oms.model.state import SCREENS_KEPT, AccountState, booked, ledgers_at
 
 STORED = (
     tables.events.c.seq,
@@ -153,7 +153,7 @@ def load(connection: Connection, account: str) -> Loaded:
     # A journal without such facts is not asked for more of them.
     state.screens = _screens(connection, account) if Selected.kind in newest else ()
     state.differences = standing_differences(connection, account) if Reconciled.kind in newest else ()
-    state.ledger = ledger_of(connection, state, opened_seq, head.seq)
+    state.ledgers = ledgers_of(connection, state, opened_seq, head.seq)
     return Loaded(state=state, head=head, opened_seq=opened_seq)
 
 
@@ -336,20 +336,20 @@ def fold_cycle(facts: Iterator[Recorded]) -> Cycle | None:
     return cycle
 
 
-def ledger_of(connection: Connection, state: AccountState, opened_seq: int, seq: int) -> Ledger | None:
-    """The settlement ledger at row ``seq``: as the cycle that opened at row ``opened_seq`` found it, and what was
+def ledgers_of(connection: Connection, state: AccountState, opened_seq: int, seq: int) -> Ledgers | None:
+    """The settlement ledgers at row ``seq``: as the cycle that opened at row ``opened_seq`` found them, and what was
     filled since.
     """
     if state.cycle is None:
         opened = state.opened
-        return None if opened is None else Ledger(currency=opened.currency, settled=opened.cash)
-    ledger: Ledger | None = ledger_at(state.cycle.opened)
+        return None if opened is None else ledgers_of_start(opened.currency, opened.cash, opened.others)
+    ledgers: Ledgers | None = ledgers_at(state.cycle.opened)
     since = {"account": state.account, "opened_seq": opened_seq, "seq": seq}
     for row in connection.execute(_MONEY_MOVED, since):
         event = recorded(row).event
         assert isinstance(event, OrderFilled | BuysRevalidated)
-        ledger = booked(ledger, event)
-    return ledger
+        ledgers = booked(ledgers, event)
+    return ledgers
 
 
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:

@@ -9,6 +9,16 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Money that the account holds in a currency that it does not trade in."""
+
+    currency: str
+    cash: Decimal
+    settled_cash: Decimal | None = None
+    """None where the broker does not say how much of it has settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Funds:
     """One reading of the account's money, in the account's currency.
 
@@ -30,6 +40,9 @@ class Funds:
     """Instant before the reading was asked for, aware UTC: what it shows is at least this fresh."""
     raw: Mapping[str, str] | None = None
     """The broker's own fields as text, for the journal."""
+    others: tuple[Balance, ...] = ()
+    """What the account holds in other currencies, by currency, each figure finite; never spent, and no rate is ever made up
+    to count it in the account's own. A currency that is not named was not told of."""
 
     @property
     def in_transit(self) -> Decimal:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from oms.model.account import Funds, Position
+from oms.model.account import Balance, Funds, Position
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
 from oms.model.difference import Difference, DifferenceKind
 from oms.model.order import ZERO, OrdType, Side
@@ -65,7 +65,9 @@ class CycleOpened(CycleEvent):
     """Orders acknowledged earlier on this trading day."""
     ledger: Ledger | None = None
     """Settled and unsettled money, and the shares that may not be sold yet, as this day's reading found them; None in
-    journals older than the ledger."""
+    journals older than the ledger. In the currency of ``funds``, in which this cycle trades."""
+    other_ledgers: tuple[Ledger, ...] = ()
+    """The account's money in other currencies, by currency; none in journals older than them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -459,6 +461,8 @@ class AccountOpened(Event):
     currency: str
     cash: Decimal = ZERO
     positions: tuple[Position, ...] = ()
+    others: tuple[Balance, ...] = ()
+    """Money in other currencies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

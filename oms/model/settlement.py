@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from oms.model.account import Funds
+from oms.model.account import Balance, Funds
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -99,6 +99,11 @@ class Ledger:
 
     # What it says
 
+    @property
+    def cash(self) -> Decimal:
+        """All of the money, settled or not."""
+        return self.settled + self.withheld + sum((amount for _, amount in self.unsettled), ZERO)
+
     def in_transit(self, day: date) -> Decimal:
         """Proceeds that have not settled by the morning of ``day``."""
         return sum((amount for settles, amount in self.unsettled if settles > day), ZERO)
@@ -181,6 +186,12 @@ def ledger_of_reading(funds: Funds, settles: date) -> Ledger:
     settled = min(funds.cash, funds.settled_cash)
     rest = funds.cash - settled
     return Ledger(currency=funds.currency, settled=settled, unsettled=((settles, rest),) if rest > 0 else ())
+
+
+def ledger_of_balance(balance: Balance) -> Ledger:
+    """The ledger of a currency in which nothing is traded: the broker's word, and what it does not call settled is not."""
+    settled = min(balance.cash, balance.settled_cash or ZERO)
+    return Ledger(currency=balance.currency, settled=settled, outside=balance.cash, withheld=balance.cash - settled)
 
 
 def _levelled(

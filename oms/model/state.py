@@ -11,6 +11,7 @@ from oms.model import lifecycle
 from oms.model.account import Position
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.changing import replace
+from oms.model.currencies import Ledgers, ledgers_of_start
 from oms.model.cycle import Cycle, ImpossibleFact
 from oms.model.difference import Difference
 from oms.model.event import (
@@ -78,15 +79,18 @@ class Holding:
         return replace(self, qty=left, cost=self.cost - cost, realised=self.realised + qty * px - fee - cost)
 
 
-def ledger_at(opened: CycleOpened) -> Ledger:
-    """The ledger with which a cycle began."""
-    return opened.ledger or ledger_of_reading(opened.funds, opened.settles)
+def ledgers_at(opened: CycleOpened) -> Ledgers:
+    """The ledgers with which a cycle began."""
+    own = opened.ledger or ledger_of_reading(opened.funds, opened.settles)
+    return Ledgers(own=own, others=opened.other_ledgers)
 
 
-def booked(ledger: Ledger | None, event: OrderFilled | BuysRevalidated) -> Ledger | None:
-    """The ledger after an execution, or after the decision what to buy."""
-    if ledger is None:
-        return None
+def booked(ledgers: Ledgers | None, event: OrderFilled | BuysRevalidated) -> Ledgers | None:
+    """The ledgers after an execution, or after the decision what to buy: both are in the currency that is traded in."""
+    return None if ledgers is None else ledgers.with_own(_booked(ledgers.own, event))
+
+
+def _booked(ledger: Ledger, event: OrderFilled | BuysRevalidated) -> Ledger:
     if isinstance(event, BuysRevalidated):
         cost = sum((buy.quantity * buy.worst_px for buy in event.buys), ZERO)
         settles = event.inputs.settles
@@ -146,12 +150,17 @@ class AccountState:
         """The screens of the last three days, newest first: a share that all of them find ineligible is sold."""
         self.differences: tuple[Difference, ...] = ()
         """What the last comparison with the broker found, less what an operator has adopted since."""
-        self.ledger: Ledger | None = None
-        """Settled and unsettled money by the journal's own account; None before the first fact."""
+        self.ledgers: Ledgers | None = None
+        """Settled and unsettled money, by currency, by the journal's own account; None before the first fact."""
         self.attention = 0
         """Times a person was asked to look."""
         self.asked_to_run = 0
         """Number of the last command that asked for a cycle at once, in this process; 0 where there was none."""
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger of the currency that is traded in; None before the first fact."""
+        return None if self.ledgers is None else self.ledgers.own
 
     @property
     def open_cycle(self) -> Cycle | None:
@@ -231,7 +240,7 @@ class AccountState:
         elif cycle is not None:
             cycle.apply(event, recorded.at)
             if isinstance(event, BuysRevalidated):
-                self.ledger = booked(self.ledger, event)
+                self.ledgers = booked(self.ledgers, event)
         else:
             raise ImpossibleFact(f"{event.kind} of cycle {event.cycle_id}, which is not open")
         self._count(event, before)
@@ -244,7 +253,7 @@ class AccountState:
             self.trades_today = self.trades_on(event.trading_day)
             self.trading_day = event.trading_day
             self.realised_today = ZERO
-        self.ledger = ledger_at(event)
+        self.ledgers = ledgers_at(event)
         self.cycle = Cycle(event, recorded.at)
 
     def trades_on(self, day: date) -> int:
@@ -304,7 +313,7 @@ class AccountState:
             self.cash += value - event.fee
             self.realised_today += after.realised - held.realised
         self.holdings[event.symbol] = after
-        self.ledger = booked(self.ledger, event)
+        self.ledgers = booked(self.ledgers, event)
 
     def _apply_account(self, event: Event, recorded: Recorded) -> None:
         inbox_id = getattr(event, "inbox_id", None)
@@ -382,7 +391,7 @@ class AccountState:
             raise ImpossibleFact("account_opened is the first row of a chain, and only that")
         self.opened = event
         self.cash = event.cash
-        self.ledger = Ledger(currency=event.currency, settled=event.cash)
+        self.ledgers = ledgers_of_start(event.currency, event.cash, event.others)
         self.holdings = {
             p.symbol: Holding(qty=p.qty, cost=(p.qty * p.avg_cost).quantize(MICRO)) for p in event.positions
         }

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from oms.errors import BrokerUnavailable, DamagedError, NotSent, Refused
+from oms.errors import BrokerUnavailable, DamagedError, NotSent, Refused, RefusedError
 from oms.gateways.paper import PaperBroker
 from oms.gateways.paper.outsider import Outsider
 from oms.model.order import BrokerState, OrderRequest, OrdType, Side
@@ -138,7 +138,9 @@ class TestMoney:
     """What the figures say, and when."""
 
     def test_sell_is_in_cash_at_once_and_available_after_settlement(self, set_stage: SetStage) -> None:
-        """Proceeds are cash at the fill, buying power after ``funds_lag``, available and settled after ``settle_after``."""
+        """Proceeds are cash at the fill, buying power after ``funds_lag``, available after ``settle_after``, and settled on
+        their settlement date.
+        """
         stage = set_stage(settle_after=4 * SECOND, funds_lag=2 * SECOND, slippage=Decimal(0))
         stage.broker.place(stage.request(stage.held, Side.SELL, 100))
         seen = []
@@ -147,7 +149,31 @@ class TestMoney:
             seen.append((funds.cash, funds.buying_power, funds.available, funds.settled_cash))
             stage.clock.advance(SECOND)
         old, new = Decimal(10_000), Decimal(12_000)
-        assert seen == [(new, old, old, old)] * 2 + [(new, new, old, old)] * 2 + [(new, new, new, new)] * 2
+        assert seen == [(new, old, old, old)] * 2 + [(new, new, old, old)] * 2 + [(new, new, new, old)] * 2
+        stage.market.next_day()
+        assert stage.broker.funds().settled_cash == new
+
+    def test_settled_money_pays_first(self, set_stage: SetStage) -> None:
+        """What is bought comes out of settled cash; the rest comes out of the proceeds, never below nothing."""
+        stage = set_stage(cash=Decimal(100), slippage=Decimal(0))
+        stage.broker.place(stage.request(stage.held, Side.SELL, 100))
+        stage.clock.advance(SECOND)
+        figures = []
+        for quantity in (2, 50):
+            stage.broker.place(stage.request(stage.wanted, Side.BUY, quantity))
+            funds = stage.broker.funds()
+            figures.append((funds.cash, funds.settled_cash))
+        assert figures == [(2060, 60), (1060, 0)]
+        stage.market.next_day()
+        assert stage.broker.funds().settled_cash == 1060
+
+    def test_a_market_without_settlement_dates_settles_with_the_money(self, set_stage: SetStage) -> None:
+        """Where no session is known, proceeds count as settled as soon as they may pay for a buy."""
+        stage = set_stage(session=None, settle_after=4 * SECOND)
+        stage.broker.place(stage.request(stage.held, Side.SELL, 100))
+        before = stage.broker.funds().settled_cash
+        stage.clock.advance(4 * SECOND)
+        assert stage.broker.funds().settled_cash > before
 
     def test_unsettled_proceeds_pay_for_nothing(self, set_stage: SetStage) -> None:
         """A buy that needs unsettled proceeds is refused, and taken once they have settled."""
@@ -453,6 +479,45 @@ class TestBookOnDisk:
         first, second, other = rows(1), rows(1), rows(2)
         assert first == second
         assert first["executions"] != other["executions"]
+
+    def test_money_in_another_currency_is_shown_and_pays_for_nothing(self, set_stage: SetStage) -> None:
+        """5,000 Hong Kong dollars stand beside the account's own money, and no buy can have them."""
+        stage = set_stage(cash=Decimal(100), others={"HKD": Decimal(5_000)})
+        (hkd,) = stage.broker.funds().others
+        assert (hkd.currency, hkd.cash, hkd.settled_cash) == ("HKD", 5_000, 5_000)
+        with pytest.raises(Refused, match="insufficient_funds"):
+            stage.broker.place(stage.request(stage.wanted, Side.BUY, 6))
+        stage.somebody.external_cash(Decimal(-5_000), "HKD")
+        assert [balance.cash for balance in stage.broker.funds().others] == [0]
+
+    def test_a_book_in_another_currency_is_refused(self, stage: PaperStage) -> None:
+        """A book of US dollars is not taken for one of Hong Kong dollars when the exchange changes."""
+        with pytest.raises(RefusedError, match="trades in USD, the configuration in HKD"):
+            stage.open(currency="HKD")
+
+    def test_a_book_of_the_first_version_goes_on(self, stage: PaperStage) -> None:
+        """It gets what it lacks, keeps what it has, and its old proceeds count as settled."""
+        stage.broker.place(stage.request(stage.held, Side.SELL, 100))
+        stage.clock.advance(10 * SECOND)
+        before = stage.broker.funds()
+        stage.close()
+        raw = sqlite3.connect(stage.path, isolation_level=None)
+        for statement in (
+            "DROP TABLE balances",
+            "CREATE TABLE first AS SELECT id, cash, day FROM account",
+            "DROP TABLE account",
+            "ALTER TABLE first RENAME TO account",
+            "DROP INDEX proceeds_settles",
+            "UPDATE proceeds SET settles = NULL",
+            "ALTER TABLE proceeds RENAME COLUMN settles TO not_there_then",
+            "PRAGMA user_version = 1",
+        ):
+            raw.execute(statement)
+        raw.close()
+        stage.paper = stage.broker = stage.open()
+        after = stage.broker.funds()
+        assert (after.cash, after.currency, after.others) == (before.cash, "USD", ())
+        assert after.settled_cash == after.cash
 
     def test_newer_book_is_refused(self, stage: PaperStage) -> None:
         """A book made by a newer program is not touched, and the error says what to do."""

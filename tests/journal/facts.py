@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from oms.model.account import Funds, Position, Quote
+from oms.model.account import Balance, Funds, Position, Quote
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
+from oms.model.currencies import ledgers_of_start
 from oms.model.detail import HaltScope, Intent, Outcome, RevalidationInputs, Score, SettledBy, Validated
 from oms.model.difference import Difference, DifferenceKind
 from oms.model.event import (
@@ -52,12 +53,21 @@ PX = Decimal("10.11")
 ACCOUNT = "paper-main"
 
 
+OTHERS = (
+    Balance(currency="HKD", cash=Decimal(7000), settled_cash=Decimal(6500)),
+    Balance(currency="SGD", cash=Decimal("12.5")),
+)
+"""Money in other currencies; of the second the broker does not say what has settled."""
+
+
 def account_opened() -> AccountOpened:
     held = tuple(
         Position(symbol=f"S{i}", qty=Decimal(1000), sellable=Decimal(1000), avg_cost=Decimal("9.3337"))
         for i in range(3)
     )
-    return AccountOpened(mode="paper", broker="paper", currency="USD", cash=Decimal(20000), positions=held)
+    return AccountOpened(
+        mode="paper", broker="paper", currency="USD", cash=Decimal(20000), positions=held, others=OTHERS
+    )
 
 
 def reading(cash: str = "20000.10") -> Funds:
@@ -71,6 +81,7 @@ def reading(cash: str = "20000.10") -> Funds:
         buying_power=amount * 2,
         at=NOON,
         raw={"source": "test"},
+        others=OTHERS,
     )
 
 
@@ -122,6 +133,7 @@ class Script:
             config_hash="c" * 64,
             deadline=NOON + timedelta(minutes=2),
             source="file",
+            other_ledgers=ledgers_of_start("USD", Decimal(0), OTHERS).others,
         )
 
     def _of(self, intent: Intent) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Figures:
     cash: Decimal
     unsettled: Decimal
     """Sale proceeds that may not pay for a buy yet."""
+    in_transit: Decimal
+    """What is left of sale proceeds whose settlement date has not come."""
     unshown: Decimal
     """Sale proceeds that buying power does not show yet."""
     locked: Decimal
@@ -187,18 +189,48 @@ class Book:
 
     # Everything below is called inside a transaction.
 
-    def create(self, cash: Decimal, positions: Mapping[str, Decimal | int], now: datetime) -> None:
-        """Make the tables and write the opening balance; once in a book's life."""
+    def create(
+        self,
+        cash: Decimal,
+        positions: Mapping[str, Decimal | int],
+        now: datetime,
+        currency: str,
+        others: Mapping[str, Decimal],
+    ) -> None:
+        """Make the tables and write the opening balances; once in a book's life."""
         for statement in _statements(schema.TABLES):
             self._connection.execute(statement)
-        self._insert("account", id=1, cash=0, day=None)
+        self._insert("account", id=1, cash=0, day=None, currency=currency)
         self.log(LogKind.OPENED, now, price=cash, text="opening cash")
         self.add_cash(cash)
         for symbol, qty in sorted(positions.items()):
             if qty:
                 self.log(LogKind.OPENED_POSITION, now, symbol=symbol, qty=Decimal(qty))
                 self._insert("positions", symbol=symbol, qty=to_micro(qty), avg_cost=None)
+        for other, amount in sorted(others.items()):
+            self.add_balance(other, amount)
         self._connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    def move_up(self) -> None:
+        """Give a book of an older version what it lacks; nothing that it holds changes."""
+        if self.version() == 1:
+            for statement in _statements(schema.FROM_1):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    def currency(self) -> str:
+        """The currency of cash, prices and fees."""
+        return str(self._one("SELECT currency FROM account"))
+
+    def balances(self) -> list[tuple[str, Decimal]]:
+        """Money in other currencies, by currency."""
+        rows = self.query("SELECT currency, cash FROM balances ORDER BY currency")
+        return [(row["currency"], from_micro(row["cash"])) for row in rows]
+
+    def add_balance(self, currency: str, amount: Decimal) -> None:
+        """Pay in, or take out, money in another currency."""
+        sql = "INSERT INTO balances VALUES (?, ?) ON CONFLICT (currency) DO UPDATE SET cash = cash + excluded.cash"
+        self._connection.execute(sql, (currency, to_micro(amount)))
 
     def day(self) -> date | None:
         """The trading day the book was last advanced to."""
@@ -212,9 +244,14 @@ class Book:
         """The money as it stands at ``now``."""
         instant = to_instant(now)
         later = "SELECT coalesce(sum(amount), 0) FROM proceeds WHERE "
+        cash = from_micro(self._one("SELECT cash FROM account"))
+        unsettled = from_micro(self._one(later + "available_at > ?", instant))
+        # Settled money pays first, so that of what is to come no more can be left than there is cash.
+        due = from_micro(self._one(later + "settles > ?", self._one("SELECT day FROM account")))
         return Figures(
-            cash=from_micro(self._one("SELECT cash FROM account")),
-            unsettled=from_micro(self._one(later + "available_at > ?", instant)),
+            cash=cash,
+            unsettled=unsettled,
+            in_transit=max(min(max(due, unsettled), cash), Decimal(0)),
             unshown=from_micro(self._one(later + "shown_at > ?", instant)),
             locked=sum((self._locked_for(order) for order in self.open_orders()), Decimal(0)),
         )
@@ -229,8 +266,18 @@ class Book:
     def add_cash(self, amount: Decimal) -> None:
         self._connection.execute("UPDATE account SET cash = cash + ?", (to_micro(amount),))
 
-    def add_proceeds(self, execution: int, amount: Decimal, available_at: int, shown_at: int) -> None:
-        self._insert("proceeds", seq=execution, amount=to_micro(amount), available_at=available_at, shown_at=shown_at)
+    def add_proceeds(
+        self, execution: int, amount: Decimal, available_at: int, shown_at: int, settles: date | None
+    ) -> None:
+        """Keep what a sale brings: when it may pay, when it shows, and the day on which it settles."""
+        self._insert(
+            "proceeds",
+            seq=execution,
+            amount=to_micro(amount),
+            available_at=available_at,
+            shown_at=shown_at,
+            settles=None if settles is None else settles.isoformat(),
+        )
 
     def reserve(self, now: datetime) -> str:
         """The next order number; no other call ever gets it."""

@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from oms import crashpoints
-from oms.errors import BrokerUnavailable, InDoubt, NotSent, OmsError, Refused
-from oms.gateways.paper import reads
+from oms.errors import BrokerUnavailable, InDoubt, NotSent, OmsError, Refused, RefusedError
+from oms.gateways.paper import reads, schema
 from oms.gateways.paper.book import Book
 from oms.gateways.paper.deeds import Asked, Desk, Look, Terms
 from oms.gateways.paper.log import LogKind
@@ -23,28 +23,30 @@ from oms.model.account import Funds, Position, Quote, Session
 from oms.model.order import BrokerOrder, OrderRequest
 from oms.ports import Broker, Capabilities, Clock, Market, OrdersRead
 
-CURRENCY = "USD"
-
 REPEATS_REFUSED_FOR = timedelta(days=7)
 """What the broker promises; its book keeps every number for ever."""
 
 MOST_NUMBERS = 1000
 """Numbers handed out in one call."""
 
+NO_MONEY: Mapping[str, Decimal] = {}
 
-_BLIND = Look(day=None, is_open=False, quotes={}, ranges={})
+
+_BLIND = Look(day=None, is_open=False, settles=None, quotes={}, ranges={})
 """No look at the market: the book stands still but for what time alone settles."""
 
 
 class PaperBroker(Broker):
     """A cash account at a broker that fills against a market's quotes, as :mod:`.matching` says.
 
-    Opening cash and positions are written when the file is new; an existing book keeps its own. Money in account
-    currency, fractions as fractions (``slippage`` 0.0005 is 0.05 %). Orders are good for the day. The book moves when it
-    is used: each call first lets expire, trade and settle what was due by then.
+    Opening cash and positions are written when the file is new; an existing book keeps its own. Money in the account's
+    ``currency``, fractions as fractions (``slippage`` 0.0005 is 0.05 %); ``others`` is money in other currencies, which
+    pays for nothing here. Orders are good for the day. The book moves when it is used: each call first lets expire,
+    trade and settle what was due by then.
 
     ``session`` answers the session of the market's present day: outside it orders are refused (``market_closed``) and
-    nothing trades. Without it the day is that of the market's time in UTC, and always open.
+    nothing trades; proceeds count as settled from its settlement date on. Without it the day is that of the market's time in
+    UTC, and always open, and proceeds settle with ``settle_after``.
 
     With ``watching`` nothing but settlement follows from this object's calls: it shows the book as the trading process
     left it, asks the market nothing, and takes no order. It is for commands that only look.
@@ -52,16 +54,11 @@ class PaperBroker(Broker):
     Refusals: ``unknown_number``, ``duplicate_number`` (a repeat), ``bad_quantity``, ``bad_price``, ``market_closed``,
     ``unknown_symbol``, ``insufficient_funds``, ``insufficient_shares``; of a cancel ``unknown_order``, ``already_closed``.
 
-    Raises BrokerUnavailable where the file cannot be opened, DamagedError where it holds no book or a newer one.
+    Raises BrokerUnavailable where the file cannot be opened, DamagedError where it holds no book or a newer one,
+    RefusedError where the book is one of another currency.
     """
 
     name = "paper"
-    capabilities = Capabilities(
-        reserves_numbers=True,
-        refuses_repeats=REPEATS_REFUSED_FOR,
-        reports_executions=True,
-        currency=CURRENCY,
-    )
 
     def __init__(
         self,
@@ -81,7 +78,12 @@ class PaperBroker(Broker):
         seed: int = 1,
         session: Callable[[], Session | None] | None = None,
         watching: bool = False,
+        currency: str = "USD",
+        others: Mapping[str, Decimal] = NO_MONEY,
     ) -> None:
+        self.capabilities = Capabilities(
+            reserves_numbers=True, refuses_repeats=REPEATS_REFUSED_FOR, reports_executions=True, currency=currency
+        )
         model = FillModel(slippage=slippage, partial_fills=partial_fills, fee_per_share=fee_per_share, seed=seed)
         self._terms = Terms(
             settle_after=settle_after, funds_lag=funds_lag, list_lag=list_lag, fill_delay=fill_delay, model=model
@@ -92,17 +94,27 @@ class PaperBroker(Broker):
         self._watching = watching
         self._book = Book(path, model)
         try:
-            self._open_account(cash, positions)
+            self._open_account(cash, positions, others)
         except BaseException:
             self._book.close()
             raise
 
-    def _open_account(self, cash: Decimal, positions: Mapping[str, Decimal | int]) -> None:
-        if self._book.version():
-            return
-        with self._reading():
-            if self._book.version() == 0:  # nobody else made it meanwhile
-                self._book.create(cash, positions, self._clock.now())
+    def _open_account(
+        self, cash: Decimal, positions: Mapping[str, Decimal | int], others: Mapping[str, Decimal]
+    ) -> None:
+        currency = self.capabilities.currency
+        if self._book.version() < schema.VERSION:
+            with self._reading():
+                if self._book.version() == 0:  # nobody else made it meanwhile
+                    self._book.create(cash, positions, self._clock.now(), currency, others)
+                self._book.move_up()
+        with self._reading("BEGIN"):
+            kept = self._book.currency()
+        if kept != currency:
+            raise RefusedError(
+                f"the paper broker's book {self._book.path} trades in {kept}, the configuration in {currency} "
+                "(market.exchange, market.currency): give that market an account with a book and a journal of its own"
+            )
 
     def reserve(self, count: int) -> list[str]:
         """Hand out ``count`` numbers that no other call gets; they are never forgotten."""
@@ -172,7 +184,7 @@ class PaperBroker(Broker):
 
     def funds(self) -> Funds:
         with self._advanced() as now:
-            return reads.funds(self._book, now, CURRENCY)
+            return reads.funds(self._book, now)
 
     def positions(self) -> list[Position]:
         with self._advanced():
@@ -218,7 +230,7 @@ class PaperBroker(Broker):
         if symbol is not None:
             wanted.add(symbol)
         try:
-            day, is_open = self._today()
+            day, is_open, settles = self._today()
             quotes = self._market.quotes(sorted(wanted)) if wanted and day is not None else {}
             seen = {name: self._market.day_range(name) for name in sorted(quotes)}
         except (OmsError, RuntimeError) as exc:  # RuntimeError: a replay whose first day was not entered yet
@@ -226,11 +238,13 @@ class PaperBroker(Broker):
                 raise BrokerUnavailable(f"the paper broker does not see the market: {exc}") from exc
             return _BLIND
         ranges = {name: low_high for name, low_high in seen.items() if low_high is not None}
-        return Look(day=day, is_open=is_open, quotes=quotes, ranges=ranges)
+        return Look(day=day, is_open=is_open, settles=settles, quotes=quotes, ranges=ranges)
 
-    def _today(self) -> tuple[date | None, bool]:
+    def _today(self) -> tuple[date | None, bool, date | None]:
         market_time = self._market.time()
         if self._session is None:
-            return market_time.date(), True
+            return market_time.date(), True, None
         session = self._session()
-        return (None, False) if session is None else (session.day, session.is_open(market_time))
+        if session is None:
+            return None, False, None
+        return session.day, session.is_open(market_time), session.settles

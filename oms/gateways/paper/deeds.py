@@ -48,6 +48,8 @@ class Look:
     day: date | None
     """Trading day; None where the market knows none."""
     is_open: bool
+    settles: date | None
+    """Settlement date of what trades on it; None where the market knows none."""
     quotes: Mapping[str, Quote]
     ranges: Mapping[str, DayRange]
 
@@ -153,7 +155,11 @@ class Desk:
         self.book.add_cash(proceeds)
         instant = to_instant(self.now)
         self.book.add_proceeds(
-            execution, proceeds, instant + span(self.terms.settle_after), instant + span(self.terms.funds_lag)
+            execution,
+            proceeds,
+            instant + span(self.terms.settle_after),
+            instant + span(self.terms.funds_lag),
+            self.look.settles,
         )
         held, avg_cost = self.book.position(symbol)
         self.book.set_position(symbol, held - qty, avg_cost)

@@ -40,9 +40,12 @@ class Outsider(PaperBroker):
         """Cancel any order of the account, ours included."""
         self._cancel(None, order_id)
 
-    def external_cash(self, amount: Decimal) -> None:
-        """Pay in, or with a negative amount take out, settled cash."""
+    def external_cash(self, amount: Decimal, currency: str | None = None) -> None:
+        """Pay in, or with a negative amount take out, settled cash; in another currency where one is named."""
         with self._advanced() as now:
+            if currency is not None and currency != self._book.currency():
+                self._book.add_balance(currency, amount)
+                return
             self._book.log(LogKind.CASH_MOVED, now, price=amount, text="by hand")
             self._book.add_cash(amount)
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from oms.gateways.paper.book import Book, exec_id, order_id
 from oms.gateways.paper.units import LARGEST, from_instant, from_micro, span, to_instant, to_micro
-from oms.model.account import Funds, Position
+from oms.model.account import Balance, Funds, Position
 from oms.model.order import BrokerOrder, BrokerState, Fill, OrdType, Side
 
 _SHOWN = """
@@ -87,19 +87,30 @@ def _fill(row: sqlite3.Row) -> Fill:
     )
 
 
-def funds(book: Book, now: datetime, currency: str) -> Funds:
+def funds(book: Book, now: datetime) -> Funds:
     """The money at ``now``; only buying power is late."""
     figures = book.figures(now)
     exact: Mapping[str, Decimal] = {
         "cash": figures.cash,
-        "settled_cash": figures.cash - figures.unsettled,
+        "settled_cash": figures.cash - figures.in_transit,
         "available": figures.available,
         "locked": figures.locked,
         "buying_power": figures.buying_power,
     }
     shown = {name: from_micro(to_micro(value)) for name, value in exact.items()}  # one spelling for one amount
     raw = {**{name: str(value) for name, value in shown.items()}, "unsettled": str(figures.unsettled)}
-    return Funds(currency=currency, at=now, raw=raw, **shown)
+    others = tuple(Balance(currency=currency, cash=amount, settled_cash=amount) for currency, amount in book.balances())
+    return Funds(
+        currency=book.currency(),
+        cash=shown["cash"],
+        settled_cash=shown["settled_cash"],
+        available=shown["available"],
+        locked=shown["locked"],
+        buying_power=shown["buying_power"],
+        at=now,
+        raw=raw,
+        others=others,
+    )
 
 
 def positions(book: Book) -> list[Position]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Kept in ``PRAGMA user_version``; 0 is a file that holds no book yet."""
 
 TABLES = """
 CREATE TABLE account (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     cash  INTEGER NOT NULL,             -- sale proceeds included from the moment of the fill
-    day   TEXT                          -- trading day the book was last advanced to, ISO 8601
+    day   TEXT,                         -- trading day the book was last advanced to, ISO 8601
+    currency TEXT NOT NULL DEFAULT 'USD' -- in which it trades: of cash, prices and fees
+);
+
+CREATE TABLE balances (                 -- money in other currencies, which pays for nothing here
+    currency TEXT PRIMARY KEY,
+    cash     INTEGER NOT NULL
 );
 
 CREATE TABLE numbers (                  -- order numbers handed out; an order uses its number up
@@ -71,10 +77,12 @@ CREATE TABLE proceeds (                 -- of sales, less their fees
     seq          INTEGER PRIMARY KEY REFERENCES executions,
     amount       INTEGER NOT NULL,
     available_at INTEGER NOT NULL,      -- from then on it may pay for a buy
-    shown_at     INTEGER NOT NULL       -- from then on buying power shows it
+    shown_at     INTEGER NOT NULL,      -- from then on buying power shows it
+    settles      TEXT                   -- day on which it counts as settled; NULL: as soon as it is available
 );
 CREATE INDEX proceeds_available ON proceeds (available_at);
 CREATE INDEX proceeds_shown ON proceeds (shown_at);
+CREATE INDEX proceeds_settles ON proceeds (settles) WHERE settles IS NOT NULL;
 
 CREATE TABLE log (                      -- the judge: what this broker received and did, in order
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -103,3 +111,11 @@ BEGIN SELECT RAISE(ABORT, 'the broker''s log is append-only'); END;
 CREATE TRIGGER log_keeps_places BEFORE INSERT ON log WHEN NEW.id IN (SELECT id FROM log)
 BEGIN SELECT RAISE(ABORT, 'the broker''s log is append-only'); END;
 """
+
+FROM_1 = """
+ALTER TABLE account ADD COLUMN currency TEXT NOT NULL DEFAULT 'USD';
+CREATE TABLE balances (currency TEXT PRIMARY KEY, cash INTEGER NOT NULL);
+ALTER TABLE proceeds ADD COLUMN settles TEXT;
+CREATE INDEX proceeds_settles ON proceeds (settles) WHERE settles IS NOT NULL;
+"""
+"""What a book of version 1 lacks."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,9 +21,10 @@ from oms.gateways.tiger.wire import (
     quantity,
     text,
 )
-from oms.model.account import Funds, Position, Quote
+from oms.model.account import Balance, Funds, Position, Quote
 
 CURRENCY = "USD"
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 NOTHING = Decimal(0)
 CENT, SUB_DOLLAR = Decimal("0.01"), Decimal("0.0001")
 
@@ -43,6 +46,21 @@ def _dollars(segment: Item) -> Item:
         if isinstance(asset, dict) and asset.get("currency") == CURRENCY:
             return asset
     raise BrokerUnavailable(f"tiger: the assets have no {CURRENCY}")
+
+
+def _others(segment: Item) -> tuple[Balance, ...]:
+    """Money in other currencies, by currency. Tiger does not say what of it has settled.
+
+    A currency whose figure is no number is not told of: nothing here spends it, so it shall not stop the trading either.
+    """
+    assets = segment.get("currencyAssets")
+    found: dict[str, Decimal] = {}
+    for asset in assets if isinstance(assets, list) else []:
+        name = asset.get("currency") if isinstance(asset, dict) else None
+        if isinstance(name, str) and _CURRENCY.fullmatch(name) and name != CURRENCY:
+            with suppress(BrokerUnavailable):
+                found[name] = money(number(asset, "cashBalance"))
+    return tuple(Balance(currency=name, cash=cash) for name, cash in sorted(found.items()))
 
 
 def prime_funds(data: object, at: datetime) -> Funds:
@@ -70,6 +88,7 @@ def prime_funds(data: object, at: datetime) -> Funds:
         buying_power=money(optional_number(segment, "buyingPower") or NOTHING),
         at=at,
         raw={"updateTimestamp": str(stamp), **_scalars("S", segment), **_scalars(CURRENCY, dollars)},
+        others=_others(segment),
     )
 
 

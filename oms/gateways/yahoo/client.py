@@ -74,10 +74,19 @@ class YahooClient:
     """Asks for one symbol at a time. Every method may be called from any thread, after :meth:`prepare`.
 
     ``base_url`` stands for Yahoo's hosts where it is given: a test's server, or one cache for many machines. ``zone`` is the
-    time zone of the symbols' exchange. yfinance keeps one session for the whole process, so there should be one client.
+    time zone of the symbols' exchange. With ``currency``, prices that Yahoo states in another one, pence included, are none.
+    yfinance keeps one session for the whole process, so there should be one client.
     """
 
-    def __init__(self, pace: Pace, zone: str, base_url: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        zone: str,
+        base_url: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        currency: str | None = None,
+    ) -> None:
+        self._currency = currency
         self._pace = pace
         self._zone = zone
         self._base_url = base_url
@@ -99,13 +108,31 @@ class YahooClient:
 
     def daily(self, symbol: str, period: str, until: float) -> Daily | Failure:
         """Daily bars of Yahoo's ``symbol``; no request leaves once ``clock.elapsed()`` has reached ``until``."""
-        return self._asked(until, lambda: _daily(self._history(symbol, period, "1d")[0]))
+
+        def ask() -> Daily | Failure:
+            frame, stated = self._history(symbol, period, "1d")
+            return self._foreign(stated) or _daily(frame)
+
+        return self._asked(until, ask)
 
     def last_price(self, symbol: str, until: float) -> LastPrice | Failure:
         """The newest one-minute price of Yahoo's ``symbol``."""
-        return self._asked(until, lambda: _last_price(*self._history(symbol, "1d", "1m")))
 
-    def _asked(self, until: float, ask: Callable[[], T]) -> T | Failure:
+        def ask() -> LastPrice | Failure:
+            frame, stated = self._history(symbol, "1d", "1m")
+            return self._foreign(stated) or _last_price(frame, stated)
+
+        return self._asked(until, ask)
+
+    def _foreign(self, stated: Any) -> Failure | None:
+        """Prices in another currency than the market's: nobody here knows a rate to reckon them with."""
+        currency = stated.get("currency")
+        if self._currency is None or currency is None or currency == self._currency:
+            return None
+        text = f"Yahoo's prices are in {str(currency)[:10]}, those of this market in {self._currency}"
+        return Failure(status=Status.MISSING, text=text)
+
+    def _asked(self, until: float, ask: Callable[[], T | Failure]) -> T | Failure:
         """What ``ask`` answers, or why it cannot."""
         from yfinance.exceptions import YFRateLimitError, YFTickerMissingError
 

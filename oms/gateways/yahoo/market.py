@@ -49,6 +49,7 @@ class YahooMarket(Market):
         store: BarStore,
         *,
         base_url: str | None = None,
+        currency: str | None = None,
         deadline_s: float = DEADLINE_S,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
@@ -61,6 +62,7 @@ class YahooMarket(Market):
         self._attempts = 0
         self._failure: str | None = None
         self._base_url = base_url
+        self._currency = currency
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._store = store
@@ -191,6 +193,10 @@ class YahooMarket(Market):
         with self._lock:
             if self._client is None:
                 self._client = YahooClient(
-                    Pace(self._clock), self._calendar.zone, base_url=self._base_url, timeout_s=self._timeout_s
+                    Pace(self._clock),
+                    self._calendar.zone,
+                    base_url=self._base_url,
+                    currency=self._currency,
+                    timeout_s=self._timeout_s,
                 )
             return self._client
