@@ -107,7 +107,7 @@ class Life:
     def live(self) -> None:
         followers: list[Follower] = [follower] if (follower := notifier_of(self._loaded)) is not None else []
         market = Days()
-        broker = NoopBroker(SystemClock(), market, Decimal(100_000), {"AAA": 100}, remember=4)
+        broker = NoopBroker(SystemClock(), market, Decimal(1_000_000_000), {"AAA": 100}, remember=4)
         self._engine = app.Engine(
             self._loaded,
             loop=True,
