@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from oms.journal import tables, views
 from oms.journal.answers import Answer, day, instant, money, number
+from oms.journal.currencies import settlement_day
 from oms.journal.loading import load
 from oms.journal.reader import Reader
 from oms.model import controls
@@ -245,20 +246,16 @@ def _listed(state: AccountState, rules: Rules, now: datetime) -> Iterator[Answer
 
 
 def _held_back(state: AccountState, rules: Rules) -> dict[str, HeldBack]:
-    today = _settlement_day(state)
+    today = settlement_day(state)
     return {} if today is None or not rules.keeps_faith else state.held_back(today)
 
 
-def _settlement_day(state: AccountState) -> date | None:
-    """The day by whose morning the journal counts money as settled."""
-    return state.trading_day if state.cycle is None else max(state.cycle.day, state.cycle.opened.trading_day)
-
-
 def _settlement(state: AccountState, rules: Rules, held_back: Mapping[str, HeldBack]) -> Answer | None:
-    """The ledger: money by the day on which it settles, and shares that wait for theirs."""
-    ledger, today = state.ledger, _settlement_day(state)
-    if ledger is None:
+    """The ledgers: money by the day on which it settles, shares that wait for theirs, and money in other currencies."""
+    today = settlement_day(state)
+    if state.ledgers is None:
         return None
+    ledger = state.ledgers.own
     return {
         "policy": rules.funds.value,
         "guarded": rules.keeps_faith,
@@ -271,6 +268,15 @@ def _settlement(state: AccountState, rules: Rules, held_back: Mapping[str, HeldB
             if today is None or settles > today
         ],
         "outside": money(ledger.outside),
+        "other_currencies": [
+            {
+                "currency": other.currency,
+                "cash": money(other.cash),
+                "settled": money(other.settled),
+                "unsettled": money(other.withheld),
+            }
+            for other in state.ledgers.others
+        ],
         "kept_back": [
             {"symbol": b.symbol, "shares": b.qty, "free": b.free, "until": day(b.until), "rule": b.rule}
             for b in sorted(held_back.values(), key=lambda each: each.symbol)

@@ -9,12 +9,11 @@ from typing import Any
 from oms.audit.past import Moment, moment
 from oms.journal import views
 from oms.journal.answers import Answer, day, instant, money
+from oms.journal.currencies import Standing, last_fill, settlement_day
 from oms.journal.reader import Reader
 from oms.journal.waiting import Now, waiting_for
 from oms.model.cycle import Cycle, Phase
 from oms.model.order import Order
-
-FUNDS = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
 
 
 def status_at(reader: Reader, at: datetime, fee_allowance: Decimal = views.FEE_ALLOWANCE) -> Answer:
@@ -52,11 +51,10 @@ def status_at(reader: Reader, at: datetime, fee_allowance: Decimal = views.FEE_A
 def funds_at(reader: Reader, at: datetime, fee_allowance: Decimal = views.FEE_ALLOWANCE) -> Answer:
     """The newest reading of the money that there was then, and what the buys that were open then reserved of it."""
     then = moment(reader, at)
-    answer: dict[str, Any] = {"schema": "oms.funds/1", "at": instant(at)}
-    reading = None if then.reading is None else views.reading_of(then.reading)
-    if reading is None:
-        return {**answer, **dict.fromkeys(FUNDS)}
-    return {**answer, **views.funds_of(reading, _unclosed(then), fee_allowance)}
+    with reader.asking("looking for the newest execution of then", whole=False) as connection:
+        filled = last_fill(connection, reader.account, then.state.seq)
+    now = Standing(ledgers=then.state.ledgers, today=settlement_day(then.state), last_fill=filled)
+    return views.funds_with(then.reading, now, _unclosed(then), fee_allowance, at=instant(at))
 
 
 def positions_at(reader: Reader, at: datetime) -> Answer:

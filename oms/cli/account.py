@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 import click
 
 from oms.cli import options
-from oms.cli.layout import NOTHING, moment, money, number, table
+from oms.cli.layout import CENT, NOTHING, moment, money, number, table
 from oms.cli.reading import NOTHING_YET, Answer, at_desk, at_time, of_journal, show
 from oms.errors import UsageError
 from oms.questions import account as questions
@@ -62,6 +64,38 @@ def _funds(answer: Answer) -> Iterator[str]:
     for name in names:
         yield f"{name.replace('_', ' '):<15} {money(answer[name]):>{width}}"
     yield f"in {answer['currency']}, read {moment(answer['as_of'])}"
+    yield from _ledgers(answer["currencies"])
+
+
+def _ledgers(currencies: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each currency by the journal's ledger beside the broker's word."""
+    if not currencies:
+        return
+    headings = ["currency", "settled", "not yet", "settles", "cash", "broker's cash", "of it settled", "agree"]
+    yield from table(headings, map(_ledger, currencies), "lrrlrrrl")
+    beside = ", ".join(each["currency"] for each in currencies if not each["is_traded"])
+    if beside:
+        yield f"nothing is ever spent in {beside}, and no rate is made up to count it"
+
+
+def _ledger(each: Mapping[str, Any]) -> list[str]:
+    told, apart = each["broker"] or {}, each["differs_by"]
+    agree = NOTHING if apart is None else "yes" if abs(Decimal(apart)) <= CENT else f"no, {_amount(apart)} apart"
+    return [
+        each["currency"],
+        _amount(each["settled"]),
+        _amount(each["waiting"]),
+        ", ".join(f"{_amount(part['amount'])} on {part['settles']}" for part in each["unsettled"]) or NOTHING,
+        _amount(each["cash"]),
+        _amount(told.get("cash")),
+        _amount(told.get("settled_cash")),
+        agree,
+    ]
+
+
+def _amount(value: str | None) -> str:
+    """Without a sign of one currency: the first column names it."""
+    return NOTHING if value is None else f"{Decimal(value):,.2f}"
 
 
 @click.command(name="select")

@@ -343,13 +343,18 @@ def ledgers_of(connection: Connection, state: AccountState, opened_seq: int, seq
     if state.cycle is None:
         opened = state.opened
         return None if opened is None else ledgers_of_start(opened.currency, opened.cash, opened.others)
-    ledgers: Ledgers | None = ledgers_at(state.cycle.opened)
-    since = {"account": state.account, "opened_seq": opened_seq, "seq": seq}
+    return ledgers_since(connection, state.account, ledgers_at(state.cycle.opened), opened_seq, seq)
+
+
+def ledgers_since(connection: Connection, account: str, ledgers: Ledgers, opened_seq: int, seq: int) -> Ledgers | None:
+    """The ledgers at row ``seq``, from those with which the cycle of row ``opened_seq`` began."""
+    found: Ledgers | None = ledgers
+    since = {"account": account, "opened_seq": opened_seq, "seq": seq}
     for row in connection.execute(_MONEY_MOVED, since):
         event = recorded(row).event
         assert isinstance(event, OrderFilled | BuysRevalidated)
-        ledgers = booked(ledgers, event)
-    return ledgers
+        found = booked(found, event)
+    return found
 
 
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:

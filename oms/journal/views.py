@@ -14,6 +14,7 @@ from sqlalchemy import Connection, literal_column, select
 
 from oms.journal import tables
 from oms.journal.answers import Answer, day, instant, money, number
+from oms.journal.currencies import Standing, currencies_of, standing
 from oms.journal.history import (
     EventFilter,
     cycle_list,
@@ -113,13 +114,21 @@ def status(reader: Reader, now: datetime | None = None, fee_allowance: Decimal =
 def funds(reader: Reader, fee_allowance: Decimal = FEE_ALLOWANCE) -> Answer:
     """The newest reading of the account's money, and what unclosed buys reserve of it."""
     with reader.asking("reading the funds", whole=False) as connection:
-        reading = _newest_reading(connection, reader.account)
+        found = _newest_with_funds(connection, reader.account)
         unclosed = unclosed_orders(connection, reader.account)
-    answer = {"schema": "oms.funds/1"}
-    if reading is None:
-        names = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
-        return {**answer, **dict.fromkeys(names)}
-    return {**answer, **funds_of(reading, unclosed, fee_allowance)}
+        now = standing(connection, reader.account)
+    return funds_with(found, now, unclosed, fee_allowance)
+
+
+def funds_with(
+    found: Recorded | None, now: Standing, unclosed: Sequence[Order], fee_allowance: Decimal, **more: str | None
+) -> Answer:
+    """``funds``: the newest reading, and the account's money in each currency; nulls where nothing was read yet."""
+    reading = None if found is None else reading_of(found)
+    names = ("cash", "settled_cash", "unsettled_cash", "buying_power", "spendable", "reserved", "currency", "as_of")
+    figures = dict.fromkeys(names) if reading is None else funds_of(reading, unclosed, fee_allowance)
+    read, at = (None, 0) if reading is None or found is None else (reading[0], found.seq)
+    return {"schema": "oms.funds/1", **more, **figures, "currencies": currencies_of(now, read, at)}
 
 
 def positions(reader: Reader) -> Answer:
@@ -232,9 +241,12 @@ def _halted(connection: Connection, account: str, row: dict[str, Any]) -> Answer
 
 def _newest_reading(connection: Connection, account: str) -> tuple[Funds, Decimal] | None:
     """Funds and the spendable of the policy, from the newest fact that carries them."""
-    kinds = (FundsObserved.kind, CycleOpened.kind, BuysRevalidated.kind)
-    found = newest_of_kinds(connection, account, kinds)
+    found = _newest_with_funds(connection, account)
     return None if found is None else reading_of(found)
+
+
+def _newest_with_funds(connection: Connection, account: str) -> Recorded | None:
+    return newest_of_kinds(connection, account, (FundsObserved.kind, CycleOpened.kind, BuysRevalidated.kind))
 
 
 def reading_of(fact: Recorded) -> tuple[Funds, Decimal] | None:

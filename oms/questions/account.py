@@ -74,7 +74,7 @@ def funds(desk: Desk, at: datetime | None = None) -> dict[str, Any]:
     from oms.journal import views
 
     fees = desk.loaded.config.execution.fee_allowance
-    nothing: dict[str, Any] = {"schema": "oms.funds/1", **dict.fromkeys(FUNDS)}
+    nothing: dict[str, Any] = {"schema": "oms.funds/1", **dict.fromkeys(FUNDS), "currencies": []}
     if at is None:
         return desk.ask(lambda reader: views.funds(reader, fees), nothing)
     from oms.audit import then

@@ -85,12 +85,12 @@ def wishes(random: Random) -> list[Signal]:
     return [side(symbol, random.randint(1, 30)) for side, symbol in zip(sides, PRICES, strict=True)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_settled_and_unsettled_are_the_brokers_in_every_currency_on_every_day(house: House, seed: int) -> None:
     """Days of sales that settle two days later, buys with settled money and without, and a new process each evening."""
     random = Random(seed)
     transit = 0
-    for _ in range(12):
+    for _ in range(10):
         assert house.run(*wishes(random)).exit_code == 0
         assert figures(house) == brokers(house)
         cash, settled = figures(house)["HKD"]
@@ -99,7 +99,7 @@ def test_settled_and_unsettled_are_the_brokers_in_every_currency_on_every_day(ho
         house.reborn()
         assert house.journal.state.ledgers == before
     assert transit > 3, "the sales must have left money in transit, or nothing was compared"
-    assert {"USD": (700, 700), "SGD": (30, 30)}.items() <= figures(house).items()
+    assert [figures(house)[name] for name in ("USD", "SGD")] == [(Decimal(700),) * 2, (Decimal(30),) * 2]
     assert not [row for row in house.journal.rows if isinstance(row.event, AttentionRaised)]
 
 
@@ -112,7 +112,7 @@ def test_only_settled_money_of_the_own_currency_is_spent(house: House) -> None:
     assert house.cycle.day == opened.trading_day + timedelta(days=2)
     cost = bought.cum_qty * bought.avg_px if bought.avg_px is not None else Decimal(0)
     assert Decimal(0) < cost <= Decimal("0.8") * (4_000 + 50 * 50)
-    assert figures(house)["USD"] == (700, 700)
+    assert figures(house)["USD"] == (Decimal(700), Decimal(700))
 
 
 def test_shares_bought_with_money_in_transit_are_kept_back_whatever_other_money_there_is(house: House) -> None:
@@ -143,7 +143,7 @@ def test_a_change_in_another_currency_is_told_once_and_survives(house: House) ->
     assert len(told) == 1
     assert "10 SGD less than when it was last looked at" in told[0]
     openings = [row.event for row in house.journal.rows if isinstance(row.event, CycleOpened)]
-    assert [[(each.currency, each.cash) for each in event.other_ledgers] for event in openings] == [
+    assert [[(each.currency, int(each.cash)) for each in event.other_ledgers] for event in openings] == [
         [("SGD", 30), ("USD", 700)],
         [("SGD", 20), ("USD", 700)],
         [("SGD", 20), ("USD", 700)],

@@ -162,7 +162,7 @@ class TestMoney:
         for quantity in (2, 50):
             stage.broker.place(stage.request(stage.wanted, Side.BUY, quantity))
             funds = stage.broker.funds()
-            figures.append((funds.cash, funds.settled_cash))
+            figures.append((int(funds.cash), int(funds.settled_cash)))
         assert figures == [(2060, 60), (1060, 0)]
         stage.market.next_day()
         assert stage.broker.funds().settled_cash == 1060
@@ -484,7 +484,7 @@ class TestBookOnDisk:
         """5,000 Hong Kong dollars stand beside the account's own money, and no buy can have them."""
         stage = set_stage(cash=Decimal(100), others={"HKD": Decimal(5_000)})
         (hkd,) = stage.broker.funds().others
-        assert (hkd.currency, hkd.cash, hkd.settled_cash) == ("HKD", 5_000, 5_000)
+        assert (hkd.currency, hkd.cash, hkd.settled_cash) == ("HKD", Decimal(5_000), Decimal(5_000))
         with pytest.raises(Refused, match="insufficient_funds"):
             stage.broker.place(stage.request(stage.wanted, Side.BUY, 6))
         stage.somebody.external_cash(Decimal(-5_000), "HKD")

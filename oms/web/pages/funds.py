@@ -27,11 +27,12 @@ def answer(asked: Asked) -> Answer:
     Raises:
         UnknownName: there is no such cycle.
     """
-    found: Answer = {"schema": "oms.funds-page/1", "funds": None, "cycle": None, "before": [], "choices": []}
+    found: Answer = {"schema": "oms.funds-page/1", "funds": None, "cycle": None, "before": [], "choices": [], "currencies": []}
     if asked.reader is None:
         return found
     status = asked.status
     found["funds"] = status["funds"]
+    found["currencies"] = views.funds(asked.reader)["currencies"]
     opened = newest(asked.reader, [CycleOpened.kind], CYCLES)
     for fact in reversed(opened):
         assert isinstance(fact.event, CycleOpened)

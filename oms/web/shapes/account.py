@@ -31,10 +31,42 @@ class FundsFigures(Shape):
     as_of: Instant | None
 
 
+class Settling(Shape):
+    """Sale proceeds that wait for their day."""
+
+    settles: Day
+    amount: Money
+
+
+class ToldBalance(Shape):
+    """What the broker's newest reading says of one currency."""
+
+    cash: Money
+    settled_cash: Money | None = Field(description="null where the broker does not say")
+    unsettled_cash: Money | None
+
+
+class Currency(Shape):
+    """The account's money in one currency, by the journal's ledger and by the broker."""
+
+    currency: str
+    is_traded: bool = Field(description="the currency of the account's exchange; of every other nothing is spent")
+    cash: Money
+    settled: Money
+    unsettled: list[Settling]
+    waiting: Money = Field(description="all that has not settled")
+    not_confirmed: Money = Field(description="due by its date, or without one, and not called settled by the broker")
+    broker: ToldBalance | None
+    differs_by: Money | None = Field(
+        description="the broker's cash beyond the ledger's; null where the newest reading is older than an execution"
+    )
+
+
 class Funds(FundsFigures):
     """``funds``."""
 
     schema_: Literal["oms.funds/1"] = Field(alias="schema")
+    currencies: list[Currency]
 
 
 class Frozen(Shape):
