@@ -447,7 +447,11 @@ def quarrels_of(config: Config) -> list[tuple[str, str, str]]:
         found.append(("broker.kind", "mode", "tiger, because mode is live and the paper broker holds no real account"))
     if not config.market.trades_in:
         found.append(
-            ("market.currency", "market.exchange", "the currency of this exchange, such as EUR: it is not known here")
+            (
+                "market.currency",
+                "market.exchange",
+                f"a currency, such as EUR, for none is known of market.exchange {config.market.exchange} (is it misspelt?)",
+            )
         )
     elif config.market.trades_in != "USD" and "tiger" in (config.broker.kind, config.market.source):
         found.append(("market.exchange", "market.currency", "an American exchange: at Tiger only US stocks are traded"))

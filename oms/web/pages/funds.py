@@ -27,7 +27,14 @@ def answer(asked: Asked) -> Answer:
     Raises:
         UnknownName: there is no such cycle.
     """
-    found: Answer = {"schema": "oms.funds-page/1", "funds": None, "cycle": None, "before": [], "choices": [], "currencies": []}
+    found: Answer = {
+        "schema": "oms.funds-page/1",
+        "funds": None,
+        "cycle": None,
+        "before": [],
+        "choices": [],
+        "currencies": [],
+    }
     if asked.reader is None:
         return found
     status = asked.status
