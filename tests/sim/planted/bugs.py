@@ -316,7 +316,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, refusals, "unarmed", lambda *_: "")
 
 
-@bug("a licence has no end")
+@bug("a licence has no end", fast=False)
 def _(stack: ExitStack) -> None:
     found = refusals.unarmed
 
@@ -327,7 +327,7 @@ def _(stack: ExitStack) -> None:
         swap(stack, room, "unarmed", wrong)
 
 
-@bug("whatever was armed counts for every limit")
+@bug("whatever was armed counts for every limit", fast=False)
 def _(stack: ExitStack) -> None:
     found = refusals.unarmed
 
