@@ -203,7 +203,9 @@ def _check_head(connection: Connection, account: str, walked: Walk) -> None:
     seq, link, barrier_seq, barrier_hash = head
     if (seq, link) != (walked.seq, walked.head):
         first = seq if seq == walked.seq else min(seq, walked.seq) + 1
-        raise _Bad(f"the chain ends at row {walked.seq}, but the head says {seq}: rows were cut or added", RESTORE, first)
+        raise _Bad(
+            f"the chain ends at row {walked.seq}, but the head says {seq}: rows were cut or added", RESTORE, first
+        )
     covered = raw.execute(_LINK, (account, barrier_seq)).fetchone()
     if barrier_seq and (covered is None or covered[0] != barrier_hash):
         raise _Bad(f"row {barrier_seq}, which a barrier covered, is not the one that is there", RESTORE, barrier_seq)
