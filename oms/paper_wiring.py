@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,9 @@ from oms.gateways.paper import PaperBroker
 from oms.gateways.paper.twin import MarketOfAccount, RealAccount, TwinBroker
 from oms.places import Places
 from oms.ports import Clock, Market
+
+PATIENCE = timedelta(seconds=1)
+"""So long the paper broker's reads wait for a market that is not on this machine."""
 
 
 def paper_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, *, watching: bool) -> PaperBroker:
@@ -24,6 +28,7 @@ def paper_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, 
         positions=paper.positions,
         watching=watching,
         currency=loaded.config.market.trades_in,
+        patience=None if market.skips_nights else PATIENCE,
         **_terms(loaded, market),
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from oms.errors import BrokerUnavailable, DamagedError, NotSent, Refused, RefusedError
 from oms.gateways.paper import PaperBroker
 from oms.gateways.paper.outsider import Outsider
+from oms.model.account import Quote
 from oms.model.order import BrokerState, OrderRequest, OrdType, Side
 from tests.contract.broker_contract import PRICE, BrokerContract, Stage
 from tests.fakes.clock import FakeClock
@@ -581,3 +584,67 @@ class TestBookOnDisk:
         for count in (0, -1, 1001):
             with pytest.raises(ValueError, match="expected 1 to 1000"):
                 stage.broker.reserve(count)
+
+
+class HangingMarket(FixedMarket):
+    """A market that answers nobody until it is let go."""
+
+    def __init__(self, prices: dict[str, Decimal]) -> None:
+        super().__init__(prices)
+        self.free = threading.Event()
+        self.free.set()
+        self.asked = 0
+
+    def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        self.asked += 1
+        assert self.free.wait(60)
+        return super().quotes(symbols)
+
+
+class TestAMarketThatHangs:
+    """Prices from a server that hangs: the broker answers all the same, as a real one would."""
+
+    @pytest.fixture
+    def market(self) -> Iterator[HangingMarket]:
+        market = HangingMarket({"AAA": PRICE, "BBB": PRICE})
+        yield market
+        market.free.set()
+
+    @pytest.fixture
+    def stage(self, tmp_path: Path, market: HangingMarket) -> Iterator[PaperStage]:
+        stage = PaperStage(tmp_path / "paper.db", patience=timedelta(milliseconds=50))
+        stage.market = market
+        stage.paper.close()
+        stage.paper = stage.broker = stage.open(session=market.session)
+        yield stage
+        stage.close()
+
+    def test_every_read_is_answered_while_one_look_hangs(self, stage: PaperStage, market: HangingMarket) -> None:
+        """Orders, one order, funds, positions and a cancel are answered; the market is asked once, not once for each."""
+        number = stage.broker.reserve(1)[0]
+        working = stage.request(stage.held, Side.SELL, 10, PRICE + 5, order_no=number)
+        stage.broker.place(working)
+        market.free.clear()
+        before = market.asked
+        assert [order.cum_qty for order in stage.broker.orders(stage.now() - SECOND).orders] == [0]
+        assert stage.broker.order(number) is not None
+        assert stage.broker.funds().cash == 10_000
+        assert stage.broker.positions()[0].qty == 100
+        stage.broker.cancel(number, None)
+        assert market.asked <= before + 1
+        shown = stage.broker.order(number)
+        assert shown is not None
+        assert shown.state is BrokerState.CANCELED
+
+    def test_it_trades_once_the_market_has_answered(self, stage: PaperStage, market: HangingMarket) -> None:
+        """An order that became marketable while nobody could see it is filled by a later read."""
+        number = stage.broker.reserve(1)[0]
+        stage.broker.place(stage.request(stage.held, Side.SELL, 10, PRICE + 5, order_no=number))
+        market.free.clear()
+        market.prices[stage.held] = PRICE + 10
+        assert stage.broker.orders(stage.now() - SECOND).orders[0].cum_qty == 0
+        market.free.set()
+        give_up_at = time.monotonic() + 30
+        while stage.broker.orders(stage.now() - SECOND).orders[0].cum_qty == 0:
+            assert time.monotonic() < give_up_at
+        assert stage.broker.orders(stage.now() - SECOND).orders[0].cum_qty == 10

@@ -17,6 +17,7 @@ from oms.errors import BrokerUnavailable, InDoubt, NotSent, OmsError, Refused, R
 from oms.gateways.paper import reads, schema
 from oms.gateways.paper.book import Book
 from oms.gateways.paper.deeds import Asked, Desk, Look, Terms
+from oms.gateways.paper.glimpse import Glimpses
 from oms.gateways.paper.log import LogKind
 from oms.gateways.paper.matching import FillModel
 from oms.model.account import Funds, Position, Quote, Session
@@ -47,6 +48,9 @@ class PaperBroker(Broker):
     ``session`` answers the session of the market's present day: outside it orders are refused (``market_closed``) and
     nothing trades; proceeds count as settled from its settlement date on. Without it the day is that of the market's time in
     UTC, and always open, and proceeds settle with ``settle_after``.
+
+    Reads wait for the market no longer than ``patience``, where there is one: the book stands still meanwhile, and trades
+    with the next read after the market has answered.
 
     With ``watching`` nothing but settlement follows from this object's calls: it shows the book as the trading process
     left it, asks the market nothing, and takes no order. It is for commands that only look.
@@ -80,6 +84,7 @@ class PaperBroker(Broker):
         watching: bool = False,
         currency: str = "USD",
         others: Mapping[str, Decimal] = NO_MONEY,
+        patience: timedelta | None = None,
     ) -> None:
         self.capabilities = Capabilities(
             reserves_numbers=True, refuses_repeats=REPEATS_REFUSED_FOR, reports_executions=True, currency=currency
@@ -92,6 +97,7 @@ class PaperBroker(Broker):
         self._clock = clock
         self._session = session
         self._watching = watching
+        self._glimpses = None if patience is None else Glimpses(self._see, patience.total_seconds())
         self._book = Book(path, model)
         try:
             self._open_account(cash, positions, others)
@@ -229,6 +235,11 @@ class PaperBroker(Broker):
             wanted.update(held for held, _ in self._book.unpriced())
         if symbol is not None:
             wanted.add(symbol)
+        if must_see or self._glimpses is None:
+            return self._see(frozenset(wanted), must_see=must_see)
+        return self._glimpses.look(frozenset(wanted)) or _BLIND
+
+    def _see(self, wanted: frozenset[str], *, must_see: bool = False) -> Look:
         try:
             day, is_open, settles = self._today()
             quotes = self._market.quotes(sorted(wanted)) if wanted and day is not None else {}
