@@ -2,20 +2,21 @@
 
 from alembic import context
 
+from oms.journal import packed
 from oms.journal.connection import writer_engine
-from oms.journal.tables import metadata
+from oms.journal.tables import PACKED, metadata
 
 
 def _include(obj, name, kind, reflected, compare_to):
     del obj, reflected, compare_to
-    return not (kind == "table" and name == "alembic_version")
+    return not (kind == "table" and (name == "alembic_version" or name in PACKED))
 
 
 def run(connection) -> None:
     """Run the migrations; the caller holds the transaction and commits it."""
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=[metadata, packed.metadata],
         include_object=_include,
         compare_type=True,
         # SQLite can undo every change of a schema, so no crash can leave half of one.

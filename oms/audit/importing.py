@@ -13,12 +13,11 @@ from typing import Any
 
 from oms.audit.export import MANIFEST, SCHEMA, File, Manifest
 from oms.errors import DamagedError, StorageError, UsageError
-from oms.journal import tables
-from oms.journal.casting import insert_sql
 from oms.journal.chain import StoredRow, genesis, link
 from oms.journal.codec import decode
 from oms.journal.connection import FULL, driver, set_synchronous, translate
 from oms.journal.opening import opened_for_writing
+from oms.journal.packed import Packing
 from oms.journal.rebuild import rebuild
 from oms.ports import Clock
 
@@ -113,16 +112,16 @@ def _fold_log_in(made: Path) -> None:
 
 
 def _insert(folder: Path, about: Manifest, made: Path, clock: Clock, say: Callable[[str], None]) -> Imported:
-    insert = insert_sql(tables.events)
     counted, head, last = 0, b"", 0
     with opened_for_writing(_url(made), about.account, about.mode, clock, say) as connection:
         raw = driver(connection)
         try:
             set_synchronous(raw, FULL)
+            packing = Packing(raw)
             raw.execute("BEGIN IMMEDIATE")
             for row, stored in _rows(folder, about):
                 decode(row[6], row[7], row[2], row[4], row[5])
-                raw.execute(insert, (about.account, *row, stored))
+                packing.add_facts([(about.account, *row, stored)])
                 counted, head, last = counted + 1, stored, row[0]
             raw.execute("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (about.account, last, head, last, head))
             kept = [(each["config_hash"], each["canonical"], each["at_us"]) for each in about.configs]

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from oms.bench.life import Life
-from oms.journal import marks, tables
-from oms.journal.casting import insert_sql
+from oms.journal import marks
 from oms.journal.chain import genesis, link
 from oms.journal.codec import encode
 from oms.journal.connection import driver
 from oms.journal.opening import opened_for_writing
+from oms.journal.packed import Packing
 from oms.journal.projection import Shadow
 from oms.journal.reader import Reader, open_reader
 from oms.journal.scalars import to_instant
@@ -63,10 +63,8 @@ def fill(path: Path, rows: int, life: Life | None = None) -> Filled:
     """Make a journal of at least so many rows of a life, whole cycles only; nothing of it needs to survive a power cut."""
     began = time.perf_counter()
     state = AccountState(ACCOUNT)
-    shadow = Shadow(state)
     closed: dict[str, Order] = {}
     state.recall = closed.get
-    insert = insert_sql(tables.events)
     life = life or Life()
     seq, previous, cycles = 0, genesis(ACCOUNT), 0
     with opened_for_writing(f"sqlite:///{path.as_posix()}", ACCOUNT, "paper", _StillClock(), lambda _: None) as opened:
@@ -74,12 +72,15 @@ def fill(path: Path, rows: int, life: Life | None = None) -> Filled:
         raw.execute("PRAGMA synchronous = OFF")
         raw.execute("PRAGMA wal_autocheckpoint = 2000")
         raw.execute("PRAGMA cache_size = -200000")
+        packing = Packing(raw)
+        shadow = Shadow(state, packing=packing)
         config_hash, canonical = life.config
         raw.execute("INSERT INTO configs VALUES (?, ?, ?)", (config_hash, canonical, to_instant(life.now)))
         chapters: Iterator[list[Event]] = iter(life.chapters())
         while seq < rows:
             raw.execute("BEGIN IMMEDIATE")
             for chapter in islice(chapters, CYCLES_A_COMMIT):
+                written: list[tuple[Any, ...]] = []
                 for event in chapter:
                     seq += 1
                     if isinstance(event, CycleOpened):
@@ -95,8 +96,9 @@ def fill(path: Path, rows: int, life: Life | None = None) -> Filled:
                         *(parts.kind, parts.data),
                     )
                     previous = link(previous, ACCOUNT, stored)
-                    raw.execute(insert, (ACCOUNT, *stored, previous))
+                    written.append((ACCOUNT, *stored, previous))
                     life.pass_time()
+                packing.add_facts(written)
                 shadow.write(raw, state)
                 if seq >= rows:
                     break

@@ -20,6 +20,7 @@ from oms.journal.chain import link
 from oms.journal.codec import Encoded, encode
 from oms.journal.lease import LeaseRow, fence_lost
 from oms.journal.loading import Head
+from oms.journal.packed import packing
 from oms.journal.projection import Shadow, check_exact
 from oms.journal.scalars import to_instant
 from oms.journal.statements import statements
@@ -104,7 +105,8 @@ class AccountJournal(ABC):
         self.state = loaded.state
         self.state.recall = self._recall
         self._head = loaded.head
-        self._shadow = Shadow(loaded.state, loaded.opened_seq)
+        self._packing = packing(self._raw)
+        self._shadow = Shadow(loaded.state, loaded.opened_seq, self._packing)
         self._anchored_at = clock.elapsed()
         self._next_mark = marks.next_block(self._raw, account)
 
@@ -157,7 +159,10 @@ class AccountJournal(ABC):
         """Write these facts with their shadow and move the head, in one transaction."""
         with self._transaction(is_barrier=is_barrier):
             self._advance(rows[-1][1], rows[-1][-1], is_barrier=is_barrier)
-            self._raw.executemany(INSERT_EVENT, rows)
+            if self._packing is None:
+                self._raw.executemany(INSERT_EVENT, rows)
+            else:
+                self._packing.add_facts(rows)
             self._shadow.write(self._raw, self.state)
             crashpoints.point(before)
             self._raw.execute("COMMIT")

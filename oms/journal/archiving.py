@@ -202,7 +202,7 @@ def _let_go(journal: SqliteJournal, say: Callable[[str], None]) -> int:
     some = ", ".join(str(seq) for seq in sorted(kept))
     # Numbers of our own. The guard of the table lets nothing else go than what is registered.
     first = raw.execute(
-        f"SELECT min(seq) FROM main.events WHERE seq <= ? AND seq NOT IN ({some})",  # noqa: S608
+        f"SELECT min(seq) FROM main.facts WHERE seq <= ? AND seq NOT IN ({some})",  # noqa: S608
         (last,),
     ).fetchone()[0]
     if first is None:
@@ -212,7 +212,7 @@ def _let_go(journal: SqliteJournal, say: Callable[[str], None]) -> int:
     for start in range(first, last + 1, BATCH):
         with journal.beside_the_chain("taking archived facts out of the database"):
             done = raw.execute(
-                f"DELETE FROM main.events WHERE seq BETWEEN ? AND ? AND seq NOT IN ({some})",  # noqa: S608
+                f"DELETE FROM main.facts WHERE seq BETWEEN ? AND ? AND seq NOT IN ({some})",  # noqa: S608
                 (start, min(start + BATCH - 1, last)),
             )
         freed += done.rowcount

@@ -17,7 +17,7 @@ from oms.journal import tables
 from oms.journal.marks import candidates
 from oms.journal.scalars import storable, to_instant
 from oms.journal.statements import statements
-from oms.journal.statuses import ORD_STATUS, entry_of
+from oms.journal.statuses import ORD_STATUS, entry_of, is_unclosed
 from oms.model.cycle import Phase
 from oms.model.order import OrdStatus
 
@@ -300,7 +300,7 @@ def orders_statement(account: str, wanted: OrderFilter, limit: int) -> Select[An
     planned: ColumnElement[int] = literal_column("orders.rowid")
     conditions: list[ColumnElement[bool]] = [orders.c.account == account, planned > literal_column("0")]
     if wanted.unresolved:
-        conditions += [orders.c.phase != literal_column("'CLOSED'"), orders.c.phase == literal_column("'AMBIGUOUS'")]
+        conditions += [*is_unclosed(), orders.c.phase == literal_column("'AMBIGUOUS'")]
     if wanted.statuses:
         conditions.append(or_(*[entry_of(status) for status in wanted.statuses]))
         conditions.append(ORD_STATUS.in_([literal_column(f"'{status.value}'") for status in wanted.statuses]))

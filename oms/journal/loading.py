@@ -27,6 +27,7 @@ from oms.journal.codec import decode
 from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS
 from oms.journal.recalling import recall_orders, whole_orders
 from oms.journal.scalars import TEXT, WHOLE
+from oms.journal.statuses import is_unclosed
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.currencies import Ledgers, ledgers_of_start
 from oms.model.cycle import Cycle, ImpossibleFact
@@ -96,7 +97,7 @@ _MONEY_MOVED = (
 )
 _UNCLOSED = (
     select(tables.orders)
-    .where(_ORDERS.account == _ACCOUNT, _ORDERS.phase != literal_column("'CLOSED'"), _ORDERS.cycle_id != _CYCLE_ID)
+    .where(_ORDERS.account == _ACCOUNT, *is_unclosed(), _ORDERS.cycle_id != _CYCLE_ID)
     .order_by(literal_column("orders.rowid"))
 )
 _TOUCHED = (

@@ -13,6 +13,7 @@ from typing import Any
 
 from oms.journal import tables
 from oms.journal.casting import Cast, delete_sql, insert_sql, upsert_sql
+from oms.journal.packed import Packing
 from oms.journal.scalars import storable, to_instant, to_micro
 from oms.journal.shortcuts import BookRow, book_row, rules_of
 from oms.journal.statements import Statements
@@ -79,8 +80,12 @@ _INSERT_RULE = insert_sql(tables.bound_rules)
 class Shadow:
     """Collects what facts changed and writes the changed rows; one per journal."""
 
-    def __init__(self, state: AccountState, opened_seq: int = 0) -> None:
-        """Begin with what the tables already show: ``state``, whose cycle opened at row ``opened_seq``."""
+    def __init__(self, state: AccountState, opened_seq: int = 0, packing: Packing | None = None) -> None:
+        """Begin with what the tables already show: ``state``, whose cycle opened at row ``opened_seq``.
+
+        ``packing`` writes the tables that SQLite packs.
+        """
+        self._packing = packing
         self._account = state.account
         self._opened_seq = opened_seq
         """Row at which the current cycle opened."""
@@ -143,9 +148,16 @@ class Shadow:
                 _put(raw, "cycles", [cycle_row])
                 self._written_cycle = cycle_row
         if self._orders:
-            _put(raw, "orders", (ORDERS.row(order, account=account) for order in self._orders.values()))
+            orders = [ORDERS.row(order, account=account) for order in self._orders.values()]
+            if self._packing is None:
+                _put(raw, "orders", orders)
+            else:
+                self._packing.put_orders(orders)
         if self._fills:
-            raw.executemany(_INSERT_FILL, self._fills)
+            if self._packing is None:
+                raw.executemany(_INSERT_FILL, self._fills)
+            else:
+                self._packing.add_fills(self._fills)
         if self._holdings:
             rows = (HOLDINGS.row(h, account=account, symbol=s) for s, h in self._holdings.items())
             _put(raw, "holdings", rows)

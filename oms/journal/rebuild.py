@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Table
 
 from oms.errors import DamagedError
 from oms.journal import archives, marks, tables
@@ -14,6 +17,7 @@ from oms.journal.connection import FULL, driver, set_synchronous, sqlite_file, t
 from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
 from oms.journal.opening import opened_for_writing
+from oms.journal.packed import EMPTY, Packing
 from oms.journal.reader import reader_over
 from oms.journal.statements import Statements
 from oms.journal.verify import fold_afresh, verify
@@ -58,9 +62,13 @@ def rebuild(
                 try:
                     with scratch.connect() as fresh:
                         tune_scratch(driver(fresh))
+                        packing = Packing(raw)
                         folded = fold_afresh(connection, fresh, account).seq
                         for table in tables.SHADOWS:
-                            replace_rows(raw, driver(fresh), table.name, insert_sql(table), account)
+                            if table.name in EMPTY:
+                                _replace_packed(packing, raw, driver(fresh), table)
+                            else:
+                                replace_rows(raw, driver(fresh), table, account)
                     marks.make_anew(raw, account, folded)
                 finally:
                     scratch.dispose()
@@ -73,9 +81,21 @@ def rebuild(
         return folded
 
 
-def replace_rows(raw: Statements, fresh: Statements, table: str, insert: str, account: str) -> None:
+def _replace_packed(packing: Packing, raw: Statements, fresh: Statements, table: Table) -> None:
+    raw.execute(EMPTY[table.name])
+    write = packing.put_orders if table is tables.orders else packing.add_fills
+    write(_rows(fresh, table))
+
+
+def replace_rows(raw: Statements, fresh: Statements, table: Table, account: str) -> None:
     """Put the rows that a fresh fold gave in place of those that are there; within the caller's transaction."""
     # Table names are our own.
-    raw.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608
-    # Rows come in the order in which they were cast, which the rebuilt table keeps.
-    raw.executemany(insert, fresh.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608
+    raw.execute(f"DELETE FROM {table.name} WHERE account = ?", (account,))  # noqa: S608
+    raw.executemany(insert_sql(table), _rows(fresh, table))
+
+
+def _rows(fresh: Statements, table: Table) -> list[Any]:
+    """What a fresh fold gave, in the order in which it was cast, which the rebuilt table keeps."""
+    names = ", ".join(column.name for column in table.columns)
+    order = " ORDER BY rowid" if table.name in tables.PACKED else ""
+    return fresh.execute(f"SELECT {names} FROM {table.name}{order}").fetchall()  # noqa: S608  # our own names

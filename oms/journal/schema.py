@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from oms.errors import DamagedError, OmsError
 from oms.journal import shelving
 from oms.journal.connection import driver, make_private_file
-from oms.journal.tables import APPLICATION_ID, SCHEMA_REVISION, TRIGGERS, create_all, metadata
+from oms.journal.tables import APPLICATION_ID, PACKED, SCHEMA_REVISION, TRIGGERS, create_all, tables_in_sqlite
 
 
 class Found(Enum):
@@ -65,7 +65,8 @@ def _revision(raw: sqlite3.Connection, names: set[str], where: object) -> str:
 
 
 def _refuse_missing_parts(names: set[str], where: object) -> None:
-    needed = {*metadata.tables, *TRIGGERS, *(str(i.name) for t in metadata.tables.values() for i in t.indexes)}
+    inside = tables_in_sqlite()
+    needed = {*PACKED, *TRIGGERS, *(t.name for t in inside), *(str(i.name) for t in inside for i in t.indexes)}
     missing = sorted(needed - names)
     if missing:
         raise DamagedError(

@@ -90,6 +90,7 @@ def phases(reader: Reader, cycle_ids: Collection[str], now: datetime) -> dict[st
     statement = (
         select(events.c.cycle_id, events.c.kind, events.c.at)
         .where(
+            events.c.cycle_id > "",  # so that SQLite begins with the cycles
             events.c.cycle_id.in_(sorted(cycle_ids)),
             events.c.account == reader.account,
             events.c.kind.in_(sorted(BEGINS)),
@@ -129,7 +130,7 @@ def moved(reader: Reader, cycle_ids: Collection[str]) -> dict[str, Answer]:
             func.max(case((sold, orders.c.last_fill_at))).label("last_sold"),
             func.min(case((bought, orders.c.first_sent_at))).label("first_bought"),
         )
-        .where(orders.c.account == reader.account, orders.c.cycle_id.in_(sorted(cycle_ids)))
+        .where(orders.c.account == reader.account, orders.c.cycle_id > "", orders.c.cycle_id.in_(sorted(cycle_ids)))
         .group_by(orders.c.cycle_id)
     )
     with reader.asking("adding up cycles") as connection:

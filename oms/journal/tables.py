@@ -1,7 +1,8 @@
 """The journal's tables, their unique keys and partial indices, and the guard that makes ``events`` append-only.
 
 ``events`` is the ground truth. Every other table that is not about the lease is a shadow of it, cast in the same
-transaction by ``oms.journal.projection`` and compared with a fresh fold by ``oms.journal.verify``.
+transaction by ``oms.journal.projection`` and compared with a fresh fold by ``oms.journal.verify``. SQLite keeps events,
+orders and fills in the shorter tables of ``oms.journal.packed``, under views that have these names and columns.
 The migrations under ``migrations/versions`` make the same tables; a test compares them.
 """
 
@@ -20,9 +21,10 @@ from sqlalchemy import (
     text,
 )
 
+from oms.journal import packed
 from oms.journal.scalars import HASH, TEXT, WHOLE, Day, Exact, Instant, Micro, Truth
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """Newest migration; a test compares it with Alembic's head. A database that carries it needs no Alembic."""
 
 APPLICATION_ID = 0x6F6D736A
@@ -410,27 +412,13 @@ SHADOWS: tuple[Table, ...] = (
 """What a fold of ``events`` gives again."""
 
 TRIGGERS: dict[str, str] = {
-    "events_no_update": """\
-CREATE TRIGGER events_no_update BEFORE UPDATE ON events
-BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be changed'); END""",
-    "events_no_delete": """\
-CREATE TRIGGER events_no_delete BEFORE DELETE ON events
-WHEN OLD.seq = 1 OR OLD.seq > (SELECT coalesce(max(last_seq), 0) FROM archives)
-BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be deleted'); END""",
+    **packed.TRIGGERS,
     "archives_no_update": """\
 CREATE TRIGGER archives_no_update BEFORE UPDATE ON archives
 BEGIN SELECT RAISE(ABORT, 'archives is append-only: a row may not be changed'); END""",
     "archives_no_delete": """\
 CREATE TRIGGER archives_no_delete BEFORE DELETE ON archives
 BEGIN SELECT RAISE(ABORT, 'archives is append-only: a row may not be deleted'); END""",
-    "events_next_only": """\
-CREATE TRIGGER events_next_only BEFORE INSERT ON events
-WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
-BEGIN SELECT RAISE(ABORT, 'events is append-only: only the next row may be added'); END""",
-    "events_version_once": """\
-CREATE TRIGGER events_version_once BEFORE INSERT ON events
-WHEN EXISTS (SELECT 1 FROM events WHERE cycle_id = NEW.cycle_id AND version = NEW.version)
-BEGIN SELECT RAISE(ABORT, 'events is append-only: this version of the cycle is there already'); END""",
     "configs_no_update": """\
 CREATE TRIGGER configs_no_update BEFORE UPDATE ON configs
 BEGIN SELECT RAISE(ABORT, 'configs is append-only: a row may not be changed'); END""",
@@ -445,9 +433,29 @@ BEGIN SELECT RAISE(ABORT, 'configs is append-only: this configuration is there a
 """The guard. ``INSERT OR REPLACE`` would delete without a DELETE trigger, so inserts are guarded as well."""
 
 
+packed.add_indices(WATCHED_KINDS, ENDINGS)
+
+PACKED = frozenset(packed.VIEWS)
+"""Tables that SQLite keeps as views over those of ``oms.journal.packed``; PostgreSQL has them as they are here."""
+
+
+def tables_in_sqlite() -> list[Table]:
+    """The tables that an SQLite file has."""
+    return [*(t for t in metadata.sorted_tables if t.name not in PACKED), *packed.metadata.sorted_tables]
+
+
+def create_tables(connection: Connection) -> None:
+    """Make every table and view in an empty SQLite database, without the guard. The caller holds the transaction."""
+    plain = [table for table in metadata.sorted_tables if table.name not in PACKED]
+    metadata.create_all(connection, tables=plain, checkfirst=False)
+    packed.metadata.create_all(connection, checkfirst=False)
+    for view in packed.VIEWS.values():
+        connection.execute(text(view))
+
+
 def create_all(connection: Connection) -> None:
     """Make every table at once, without Alembic: for databases in memory. The caller holds the transaction."""
-    metadata.create_all(connection, checkfirst=False)
+    create_tables(connection)
     for trigger in TRIGGERS.values():
         connection.execute(text(trigger))
     connection.execute(

@@ -21,6 +21,7 @@ from oms.journal.answers import Answer
 from oms.journal.chain import Walk, follow
 from oms.journal.codec import decode
 from oms.journal.connection import driver, tune_scratch, writer_engine
+from oms.journal.packed import packing
 from oms.journal.projection import Shadow
 from oms.journal.reader import Reader
 from oms.journal.recalling import recall_order
@@ -251,9 +252,10 @@ def fold_afresh(source: Connection, target: Connection, account: str) -> Account
     """Cast the shadow of every fact of ``source`` into the empty database ``target``, in one transaction."""
     raw = driver(target)
     raw.execute("BEGIN")
-    tables.metadata.create_all(target, checkfirst=False)
+    tables.create_tables(target)
+    raw.execute("INSERT INTO meta (name, value) VALUES ('account', ?)", (account,))
     state = AccountState(account)
-    shadow = Shadow(state)
+    shadow = Shadow(state, packing=packing(raw))
 
     def recall(cl_ord_id: str) -> Any:
         shadow.write(raw, state)

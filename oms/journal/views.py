@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection, select
 
 from oms.journal import tables
 from oms.journal.answers import Answer, day, instant, money, number
@@ -30,6 +30,7 @@ from oms.journal.lease import is_held
 from oms.journal.loading import last_of_kind, newest_of_kinds, read_head
 from oms.journal.projection import HOLDINGS, ORDERS
 from oms.journal.reader import Reader, open_reader, reader_over
+from oms.journal.statuses import is_unclosed
 from oms.journal.task_rows import read_tasks
 from oms.journal.waiting import Now, waiting_for
 from oms.model.account import Funds
@@ -218,7 +219,7 @@ def last_cycle(connection: Connection, account: str) -> dict[str, Any] | None:
 def unclosed_orders(connection: Connection, account: str) -> list[Order]:
     """Every order that may still trade or is in doubt."""
     orders = tables.orders
-    statement = select(orders).where(orders.c.account == account, orders.c.phase != literal_column("'CLOSED'"))
+    statement = select(orders).where(orders.c.account == account, *is_unclosed())
     return [ORDERS.value(row) for row in connection.execute(statement).mappings()]
 
 

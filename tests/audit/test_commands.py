@@ -10,6 +10,7 @@ import pytest
 
 from tests.audit.test_verification import hash_anew
 from tests.cli.conftest import Oms, folder, oms, tiny
+from tests.journal.tampering import put_guard_on, take_guard_off
 
 __all__ = ["folder", "oms", "tiny"]
 
@@ -57,12 +58,11 @@ def test_the_decision_of_a_real_cycle_comes_out_the_same(traded: Path, oms: Oms)
 def test_a_decision_that_was_changed_ends_with_3(traded: Path, oms: Oms) -> None:
     """Somebody who gives the cut buy more shares in the journal is contradicted by the rule."""
     raw = sqlite3.connect(traded / "var" / "oms.db")
-    (guard,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'events_no_update'").fetchone()
-    raw.execute("DROP TRIGGER events_no_update")
+    guard = take_guard_off(raw)
     raw.execute(
         "UPDATE events SET data = replace(data, '\"budget\":\"', '\"budget\":\"9') WHERE kind = 'buys_revalidated'"
     )
-    raw.execute(guard)
+    put_guard_on(raw, guard)
     raw.commit()
     raw.close()
     done = oms("explain")
@@ -130,12 +130,9 @@ def _is_found(oms: Oms, name: str, row: int | None, words: str) -> None:
 def change_file(path: Path, statements: str) -> None:
     """Change the file as somebody with a database tool would, the guard taken off first and put back after."""
     raw = sqlite3.connect(path, isolation_level=None)
-    guard = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in guard:
-        raw.execute(f"DROP TRIGGER {name}")
+    guard = take_guard_off(raw)
     raw.executescript(statements)
-    for _, sql in guard:
-        raw.execute(sql)
+    put_guard_on(raw, guard)
     raw.close()
 
 

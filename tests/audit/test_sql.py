@@ -173,7 +173,7 @@ def test_the_views_can_be_made_elsewhere(story: Path) -> None:
         ("SELECT * FROM v_events WHERE cycle_id = 'c'", "uq_events_cycle_id_version"),
         ("SELECT * FROM v_events WHERE symbol = 'S'", "ix_events_symbol"),
         ("SELECT * FROM v_events WHERE at_us > 5 AND at_us < 9", "ix_events_at"),
-        ("SELECT * FROM v_orders WHERE cl_ord_id = 'k'", "sqlite_autoindex_orders_1"),
+        ("SELECT * FROM v_orders WHERE cl_ord_id = 'k'", "uq_words_word"),
         ("SELECT * FROM v_fills WHERE cl_ord_id = 'k'", "ix_fills_cl_ord_id"),
         ("SELECT * FROM v_cuts", "ix_events_kind"),
         ("SELECT * FROM v_funds", "ix_events_kind"),

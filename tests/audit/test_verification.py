@@ -17,6 +17,7 @@ from oms.journal.store import SqliteJournal
 from oms.model.event import AttentionRaised
 from tests.fakes.clock import START
 from tests.journal.facts import ACCOUNT
+from tests.journal.tampering import put_guard_on, take_guard_off
 
 Tamper = Callable[[str], None]
 
@@ -31,9 +32,7 @@ def reader(story: Path) -> Iterator[Reader]:
 def hash_anew(path: Path, first: int, change: str) -> None:
     """Change a row as somebody would who knows the chain: every later link and the head are made to fit."""
     raw = sqlite3.connect(path, isolation_level=None)
-    guard = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in guard:
-        raw.execute(f"DROP TRIGGER {name}")
+    guard = take_guard_off(raw)
     raw.execute(change)
     before = raw.execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchone()
     previous, seq = before[0] if before else genesis(ACCOUNT), first - 1
@@ -45,8 +44,7 @@ def hash_anew(path: Path, first: int, change: str) -> None:
         previous, seq = link(previous, ACCOUNT, row), row[0]
         raw.execute("UPDATE events SET hash = ? WHERE seq = ?", (previous, seq))
     raw.execute("UPDATE heads SET seq = ?, hash = ?, barrier_seq = ?, barrier_hash = ?", (seq, previous, seq, previous))
-    for _, sql in guard:
-        raw.execute(sql)
+    put_guard_on(raw, guard)
     raw.close()
 
 

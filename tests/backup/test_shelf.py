@@ -13,6 +13,7 @@ from oms.backup import shelf
 from oms.backup.making import Order, make
 from oms.errors import DamagedError, UsageError
 from tests.backup.home import CONFIG, Home
+from tests.journal.tampering import put_guard_on, take_guard_off
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -59,12 +60,9 @@ def test_the_latest_is_the_latest_that_can_be_believed(bare: Home) -> None:
 def test_a_backup_whose_journal_was_changed_is_found(home: Home) -> None:
     """Verification walks the chain of the copy inside: here a row was changed before the backup was made."""
     with closing(sqlite3.connect(home.journal)) as raw:
-        raw.execute("DROP TRIGGER events_no_update")
+        guard = take_guard_off(raw)
         raw.execute("UPDATE events SET data = data || ' ' WHERE seq = 3")
-        raw.execute(
-            "CREATE TRIGGER events_no_update BEFORE UPDATE ON events\n"
-            "BEGIN SELECT RAISE(ABORT, 'events is append-only: a row may not be changed'); END"
-        )
+        put_guard_on(raw, guard)
         raw.commit()
     made = home.back_up(with_journal=True)
     with pytest.raises(DamagedError, match="chain is broken"):

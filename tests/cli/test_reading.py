@@ -21,6 +21,7 @@ from oms.journal.store import open_journal
 from oms.model.kinds import KINDS
 from tests.cli.conftest import Oms
 from tests.journal.facts import Script, account_opened, full_story, write
+from tests.journal.tampering import put_guard_on, take_guard_off
 
 ROOT = Path(__file__).parents[2]
 
@@ -283,9 +284,9 @@ def test_a_changed_row_is_named_with_its_remedy(story: Path, oms: Oms) -> None:
     """``journal verify`` ends with 3 at the first bad row; as JSON too."""
     assert oms("journal", "verify", "--full").code == 0
     with sqlite3.connect(story / "var" / "oms.db") as raw:
-        raw.execute("DROP TRIGGER events_no_update")
+        guard = take_guard_off(raw)
         raw.execute("UPDATE events SET data = replace(data, 'lunch', 'lurch') WHERE kind = 'halted'")
-        raw.execute("CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
+        put_guard_on(raw, guard)
     raw.close()
     done = oms("journal", "verify")
     assert done.code == 3

@@ -15,6 +15,7 @@ from oms.journal.store import SqliteJournal, open_journal
 from tests.contract.journal_contract import LEASE_S
 from tests.fakes.clock import FakeClock
 from tests.journal.facts import ACCOUNT, full_story
+from tests.journal.tampering import put_guard_on, take_guard_off
 
 
 @pytest.fixture
@@ -74,12 +75,9 @@ def tamper(path: Path) -> Callable[[str], None]:
 
     def change(statements: str) -> None:
         raw = sqlite3.connect(path, isolation_level=None)
-        guard = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in guard:
-            raw.execute(f"DROP TRIGGER {name}")
+        guard = take_guard_off(raw)
         raw.executescript(statements)
-        for _, sql in guard:
-            raw.execute(sql)
+        put_guard_on(raw, guard)
         raw.close()
 
     return change

@@ -183,7 +183,7 @@ def _no_trigger(path: Path) -> None:
 
 def _no_table(path: Path) -> None:
     connection = made(path)
-    connection.exec_driver_sql("DROP TABLE fills")
+    connection.exec_driver_sql("DROP TABLE fill_rows")
     connection.close()
 
 
@@ -202,7 +202,7 @@ def _torn(path: Path) -> None:
         (_newer, "newer release"),
         (_no_stamp, "half migrated"),
         (_no_trigger, "events_no_update missing"),
-        (_no_table, "fills.* missing"),
+        (_no_table, "fill_rows.* missing"),
         (_torn, "damaged"),
     ],
 )

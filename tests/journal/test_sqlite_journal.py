@@ -99,6 +99,26 @@ class TestAppendOnly:
                 " FROM events WHERE seq = 1"
             ),
             "UPDATE OR REPLACE events SET seq = 1 WHERE seq = 2",
+            "UPDATE facts SET data = '{}' WHERE seq = 1",
+            "UPDATE OR REPLACE facts SET seq = 1 WHERE seq = 2",
+            "DELETE FROM facts WHERE seq = 2",
+            "DELETE FROM facts",
+            (
+                "REPLACE INTO facts (seq, at, cycle, version, ord, symbol, code, data, hash)"
+                " SELECT seq, at, cycle, version, ord, symbol, code, '{}', hash FROM facts WHERE seq = 1"
+            ),
+            (
+                "REPLACE INTO facts (seq, at, cycle, version, ord, symbol, code, data, hash) SELECT (SELECT max(seq) + 1"
+                " FROM facts), at, cycle, version, ord, symbol, code, '{}', hash FROM facts WHERE version = 1"
+            ),
+            (
+                "INSERT INTO facts (seq, at, symbol, code, data, hash)"
+                " SELECT seq + 1000, at, symbol, code, data, hash FROM facts WHERE seq = 1"
+            ),
+            "UPDATE words SET word = 'another' WHERE id = 1",
+            "DELETE FROM words WHERE id = 1",
+            "REPLACE INTO words (id, word) VALUES (1, 'another')",
+            "REPLACE INTO words (id, word) SELECT 1000, word FROM words WHERE id = 1",
             "UPDATE configs SET canonical = ''",
             "DELETE FROM configs",
             "REPLACE INTO configs SELECT config_hash, '', at FROM configs",
@@ -111,6 +131,7 @@ class TestAppendOnly:
         write(journal, Script().commits())
         other = outside(path)
         before = other.execute("SELECT * FROM events").fetchall()
+        assert other.execute("SELECT count(*) FROM words").fetchone()[0] > 2
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             other.execute(statement)
         assert other.execute("SELECT * FROM events").fetchall() == before

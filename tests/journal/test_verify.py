@@ -55,7 +55,7 @@ def test_a_journal_that_was_only_just_made_is_good(journal: SqliteJournal, path:
         ("UPDATE events SET symbol = 'X' WHERE seq = 5", 5),
         ("UPDATE events SET kind = 'order_expired' WHERE seq = 13", 13),
         ("UPDATE events SET version = 99 WHERE seq = 6", 6),
-        ("UPDATE events SET account = 'other' WHERE seq = 7", 7),
+        ("UPDATE words SET word = 'c-other' WHERE id = (SELECT cycle FROM facts WHERE seq = 7)", 2),
         ("UPDATE events SET hash = zeroblob(32) WHERE seq = 8", 8),
         ("UPDATE events SET data = CAST(data AS BLOB) WHERE seq = 8", 8),
         ("DELETE FROM events WHERE seq = 20", 20),

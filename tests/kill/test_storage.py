@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from oms.model.event import OrderReserved, OrderSending
+from tests.journal.tampering import put_guard_on, take_guard_off
 from tests.kill.account import Account, Ended, Weather
 
 Maker = Callable[[Weather], Account]
@@ -126,14 +127,11 @@ def test_a_tail_that_was_cut_off(forked: Maker) -> None:
     assert account.run().code == 0
     rows, whole = len(account.log()), len(account.facts())
     with closing(sqlite3.connect(account.journal)) as raw:
-        guards = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in guards:
-            raw.execute(f'DROP TRIGGER "{name}"')
+        guard = take_guard_off(raw)
         raw.execute("DELETE FROM events WHERE seq > ?", (whole - 3,))
         seq, link = raw.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         raw.execute("UPDATE heads SET seq = ?, hash = ?, barrier_seq = ?, barrier_hash = ?", (seq, link, seq, link))
-        for _, sql in guards:
-            raw.execute(sql)
+        put_guard_on(raw, guard)
         raw.commit()
     refused(account.run(), 3, "cut off")
     verdict = account.call("journal", "verify")

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from oms.errors import DamagedError
 from oms.journal import marks, tables
-from oms.journal.casting import insert_sql
 from oms.journal.connection import driver, tune_scratch, writer_engine
 from oms.journal.lease import LeaseRow
 from oms.journal.machine import ProcessInfo, this_process
@@ -84,7 +83,7 @@ def rebuild_on_postgres(
                     tune_scratch(driver(fresh))
                     folded = fold_afresh(connection, fresh, account).seq
                     for table in tables.SHADOWS:
-                        replace_rows(pg, driver(fresh), table.name, insert_sql(table), account)
+                        replace_rows(pg, driver(fresh), table, account)
                 marks.make_anew(pg, account, folded)
             finally:
                 scratch.dispose()
