@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -100,6 +101,9 @@ def move_up(connection: Connection, path: Path, now: datetime, say: Callable[[st
 
     kept = _on_the_shelf(path, say) or _beside(connection, path, now)
     upgrade(connection)
+    # Room that the new schema does not need goes back to the disk; where that fails, new facts will use it.
+    with suppress(sqlite3.OperationalError):
+        driver(connection).execute("VACUUM")
     return kept
 
 
