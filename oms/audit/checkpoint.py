@@ -72,17 +72,16 @@ def keep(path: Path, checkpoint: Checkpoint) -> bool:
     return True
 
 
-def verify_on(reader: Reader, now: datetime, *, full: bool) -> Verdict:
+def verify_on(reader: Reader, now: datetime, *, full: bool, jobs: int = 1) -> Verdict:
     """Verify from the last good row on, or ``full`` from the start, and remember how far it was good.
 
-    Without a last good row, the whole is verified.
+    Without a last good row, the whole is verified; ``jobs`` processes share the work over a long journal.
     """
     place = reader.path or reader.anchors
     file = None if place is None else checkpoint_file(place)
     known = None if file is None or full else read(file, reader.account)
-    verdict = verify(
-        reader, full=known is None, verified=None if known is None else (known.seq, bytes.fromhex(known.hash))
-    )
+    verified = None if known is None else (known.seq, bytes.fromhex(known.hash))
+    verdict = verify(reader, full=known is None, verified=verified, jobs=jobs)
     if verdict.ok and verdict.seq and file is not None:
         keep(file, Checkpoint(account=reader.account, seq=verdict.seq, hash=verdict.head, at=instant(now) or ""))
     return verdict

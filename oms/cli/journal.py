@@ -180,14 +180,21 @@ def _csv(cells: list[str] | tuple[str, ...]) -> str:
 @of_journal
 @click.option("--full", is_flag=True, help="From the first row on, and every table.")
 @click.option("--laws", is_flag=True, help="Also the laws of the house, from the paper broker's own log.")
-def verify(*, json_: bool, dry_run: bool, full: bool, laws: bool) -> int:
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the work over a long journal in a file.",
+)
+def verify(*, json_: bool, dry_run: bool, full: bool, laws: bool, jobs: int) -> int:
     """Check that the journal is what was written: its chain, its anchors, and the tables cast from it.
 
     Ends with 3 at the first bad row, which is named with its remedy. A journal of more than 10,000 rows that was good
     before is walked from there on; --full walks it all and compares every table.
     """
     desk = at_desk(dry_run=dry_run)
-    answer = questions.verify(desk, full=full)
+    answer = questions.verify(desk, full=full, jobs=jobs)
     if laws and answer["ok"] and answer["seq"]:
         from oms.cli.laws import judged
 

@@ -126,23 +126,35 @@ def missing(archive: Archive, file: Path) -> DamagedError:
     )
 
 
-def every_row(raw: Statements, account: str, after: int = 0) -> Iterator[Any]:
-    """Each stored row after a place, from the archives that are attached and then from the database itself, in order.
+def every_row(raw: Statements, account: str, after: int = 0, last: int = 2**62) -> Iterator[Any]:
+    """Each stored row after a place, up to ``last``: from the archives that are attached, then from the database itself.
 
     Its parts: seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account.
     """
     if not isinstance(raw, sqlite3.Connection):
-        yield from stream(raw, f"{_ROWS} events WHERE account = ? AND seq > ? ORDER BY seq", (account, after))
+        sql = f"{_ROWS} events WHERE account = ? AND seq > ? AND seq <= ? ORDER BY seq"
+        yield from stream(raw, sql, (account, after, last))
         return
-    last = 0
-    if raw.execute("SELECT 1 FROM pragma_database_list WHERE name = 'archive1'").fetchone():
-        chain = registered(raw, account)
-        last = chain[-1].last_seq
-        for number, archive in enumerate(chain, 1):
-            if archive.last_seq > after:
-                yield from raw.execute(f"{_ROWS} archive{number}.events WHERE seq > ? ORDER BY seq", (after,))
-    # The file is one account's: a row that names another is somebody's work, and must be met.
-    yield from raw.execute(f"{_ROWS} main.events WHERE seq > ? ORDER BY seq", (max(after, last),))
+    yield from archived_rows(raw, account, after, last)
+    places = (max(after, archived_up_to(raw, account)), last)
+    yield from raw.execute(f"{_ROWS} main.events WHERE seq > ? AND seq <= ? ORDER BY seq", places)
+
+
+def archived_rows(raw: sqlite3.Connection, account: str, after: int = 0, last: int = 2**62) -> Iterator[Any]:
+    """The part of :func:`every_row` that lies in archives which are attached."""
+    if not archived_up_to(raw, account):
+        return
+    for number, archive in enumerate(registered(raw, account), 1):
+        if archive.last_seq > after and archive.first_seq <= last:
+            # The file is one account's: a row that names another is somebody's work, and must be met.
+            sql = f"{_ROWS} archive{number}.events WHERE seq > ? AND seq <= ? ORDER BY seq"
+            yield from raw.execute(sql, (after, last))
+
+
+def archived_up_to(raw: sqlite3.Connection, account: str) -> int:
+    """The last fact that lies in an archive which is attached; 0 where none is."""
+    attached = raw.execute("SELECT 1 FROM pragma_database_list WHERE name = 'archive1'").fetchone()
+    return moved_up_to(raw, account)[0] if attached else 0
 
 
 def fingerprint(file: Path) -> tuple[int, str]:

@@ -21,10 +21,10 @@ def genesis(account: str) -> bytes:
 
 def link(previous: bytes, account: str, row: StoredRow) -> bytes:
     """The hash of one row. Every part carries its length, so no two rows have the same text."""
-    return _linked(previous, _lead(account), *row)
+    return _linked(previous, lead_of(account), *row)
 
 
-def _lead(account: str) -> str:
+def lead_of(account: str) -> str:
     """What the text of every row of an account begins with."""
     return f"{DOMAIN}:{len(account)}:{account}:"
 
@@ -74,7 +74,7 @@ def walk(account: str, rows: Iterable[tuple[StoredRow, bytes]], seq: int = 0, he
 def follow(account: str, rows: Iterable[Any], seq: int, head: bytes | None) -> Walk:
     """The same for rows as a database gives them: the parts of a stored row, its hash, the account that it names."""
     previous = genesis(account) if head is None else head
-    lead = _lead(account)
+    lead = lead_of(account)
     for place, at, cycle_id, version, cl_ord_id, symbol, kind, data, stored, named in rows:
         if place != seq + 1:
             problem = f"row {seq + 1} is missing" if place > seq + 1 else f"row {place} is there twice"

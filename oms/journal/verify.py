@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table
 from oms.errors import DamagedError
 from oms.journal import anchors, archives, loading, marks, tables
 from oms.journal.answers import Answer
-from oms.journal.chain import Walk, follow
+from oms.journal.chain import Walk
 from oms.journal.codec import decode
 from oms.journal.connection import driver, tune_scratch, writer_engine
 from oms.journal.packed import packing
@@ -27,6 +27,7 @@ from oms.journal.reader import Reader
 from oms.journal.recalling import recall_order
 from oms.journal.scalars import from_instant
 from oms.journal.statements import Statements, statements, stream
+from oms.journal.walking import walk, walk_together
 from oms.model.cycle import ImpossibleFact
 from oms.model.event import Recorded
 from oms.model.state import AccountState
@@ -81,12 +82,12 @@ class _Bad(Exception):
 
 
 def verify(
-    reader: Reader, *, full: bool = True, fold: bool = True, verified: tuple[int, bytes] | None = None
+    reader: Reader, *, full: bool = True, fold: bool = True, verified: tuple[int, bytes] | None = None, jobs: int = 1
 ) -> Verdict:
     """Check the whole journal; without ``fold`` only its chain, and not ``full`` only the chain's last rows.
 
     ``verified`` is a row that was good before, and its hash: with it, and not ``full``, the walk goes on from there.
-    Anchors and heads are checked in every case.
+    Anchors and heads are checked in every case. ``jobs`` processes share the chain of a long journal in a file.
 
     Raises:
         DamagedError: the database cannot even be read.
@@ -96,7 +97,7 @@ def verify(
     bad: _Bad | None = None
     with reader.asking("verifying the journal") as connection:
         try:
-            _check(connection, reader, found, None if full else verified, full=full, fold=fold and full)
+            _check(connection, reader, found, None if full else verified, full=full, fold=fold and full, jobs=jobs)
         except _Bad as error:
             bad = error
     return Verdict(
@@ -134,6 +135,7 @@ def _check(
     *,
     full: bool,
     fold: bool,
+    jobs: int,
 ) -> None:
     started = time.perf_counter()
     _check_archives(connection, reader, full=False)
@@ -141,7 +143,7 @@ def _check(
         _check_verified(connection, reader.account, *verified)
     last = loading.last_seq(connection, reader.account)
     found.start = found.seq = 0 if full else verified[0] if verified else max(last - RECENT, 0)
-    walked = _walk(connection, reader.account, found.start)
+    walked = _walk(connection, reader, found.start, jobs)
     found.seq, found.head = walked.seq, walked.head
     found.chain_s = time.perf_counter() - started
     if walked.bad is not None:
@@ -173,14 +175,17 @@ def _check_archives(connection: Connection, reader: Reader, *, full: bool) -> No
         raise _Bad(wrong[0], ARCHIVE, wrong[1])
 
 
-def _walk(connection: Connection, account: str, start: int) -> Walk:
+def _walk(connection: Connection, reader: Reader, start: int, jobs: int) -> Walk:
+    account = reader.account
     head = None
     if start:
         row = statements(connection).execute(_LINK, (account, start)).fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise _Bad(f"row {start} is missing", RESTORE, start)
         head = row[0]
-    return follow(account, archives.every_row(statements(connection), account, start), start, head)
+    if reader.path is None or jobs < 2:
+        return walk(statements(connection), account, start, head)
+    return walk_together(reader, start, head, jobs)
 
 
 def _check_verified(connection: Connection, account: str, seq: int, link: bytes) -> None:

@@ -78,20 +78,20 @@ def kind_of(word: str) -> str:
     return word
 
 
-def verify(desk: Desk, *, full: bool) -> dict[str, Any]:
+def verify(desk: Desk, *, full: bool, jobs: int = 1) -> dict[str, Any]:
     """Whether the journal is what was written; without ``full``, from the last good verification on."""
     nothing: dict[str, Any] = {}
-    answer = desk.ask(lambda reader: _verified(reader, desk.now(), full=full), nothing)
+    answer = desk.ask(lambda reader: _verified(reader, desk.now(), full=full, jobs=jobs), nothing)
     if not answer:
         answer = {"schema": "oms.journal-verify/1", "ok": True, "rows": 0, "seq": 0, "head": None, "full": True}
         answer |= {"anchors": 0, "bad_row": None, "problem": "", "remedy": ""}
     return answer
 
 
-def _verified(reader: Reader, now: datetime, *, full: bool) -> dict[str, Any]:
+def _verified(reader: Reader, now: datetime, *, full: bool, jobs: int) -> dict[str, Any]:
     from oms.audit.checkpoint import verify_on
     from oms.journal.loading import read_head
 
     with reader.asking("measuring the journal") as connection:
         whole = full or read_head(connection, reader.account).seq <= QUICK_ROWS
-    return verify_on(reader, now, full=whole).answer()
+    return verify_on(reader, now, full=whole, jobs=jobs).answer()

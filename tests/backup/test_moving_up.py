@@ -49,7 +49,8 @@ def as_of(path: Path, revision: str) -> None:
         known = {name for (name,) in raw.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
         for name in sorted(known - {"alembic_version"}):
             order = "seq" if name == "events" else "rowid"
-            raw.execute(f"INSERT INTO main.{name} SELECT * FROM now.{name} ORDER BY {order}")
+            names = ", ".join(row[1] for row in raw.execute(f"PRAGMA main.table_info({name})"))
+            raw.execute(f"INSERT INTO main.{name} SELECT {names} FROM now.{name} ORDER BY {order}")
         raw.execute("PRAGMA journal_mode = WAL")
     for ending in ("-wal", "-shm", ""):
         path.with_name(path.name + ending).unlink(missing_ok=True)

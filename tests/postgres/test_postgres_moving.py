@@ -175,7 +175,7 @@ def test_a_damaged_journal_is_not_moved(moved: Move, file: Path, target: str) ->
     import sqlite3
 
     with closing(sqlite3.connect(file)) as raw:
-        raw.execute("UPDATE orders SET cum_qty = 4 WHERE rowid = 1")
+        raw.execute("UPDATE order_rows SET cum_qty = 4 WHERE id = (SELECT min(id) FROM order_rows)")
         raw.commit()
     with pytest.raises(DamagedError, match="table orders"):
         moved()
