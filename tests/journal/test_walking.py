@@ -89,7 +89,7 @@ def test_the_first_bad_row_is_named_wherever_the_parts_meet(
 def test_the_fast_walk_hashes_what_the_chain_hashes(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row for row it ends where a walk over the words themselves ends, also when it remembers hardly any of them."""
     with closing(sqlite3.connect(story)) as raw:
-        expected = follow(ACCOUNT, archives.every_row(raw, ACCOUNT))
+        expected = follow(ACCOUNT, archives.every_row(raw, ACCOUNT), 0, None)
         assert walking.walk(raw, ACCOUNT, 0, None) == expected
         monkeypatch.setattr(walking, "MOST_REMEMBERED", 1)
         monkeypatch.setattr(walking, "AT_ONCE", 1)
