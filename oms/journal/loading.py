@@ -76,7 +76,7 @@ _OPENED_SEQ, _SEQ = bindparam("opened_seq", type_=WHOLE), bindparam("seq", type_
 _OF_ACCOUNT = _EVENTS.account == _ACCOUNT
 _LAST_ROW = select(_EVENTS.seq, _EVENTS.hash).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
 # Not max(): over a journal with archives that would read every part of it.
-_LAST_SEQ = select(_EVENTS.seq).where(_OF_ACCOUNT).order_by(_EVENTS.seq.desc()).limit(1)
+_LAST_SEQ = select(_EVENTS.seq).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
 _FIRST_ROW = select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq == 1)
 _LAST_CYCLE = (
     select(_CYCLES.cycle_id, _CYCLES.opened_seq)
