@@ -20,7 +20,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.engine.revalidation": DECISIONS,
     "oms.engine.settling": DECISIONS,
     "oms.engine.money": (*DECISIONS, "tests/engine/test_driver.py"),
-    "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_parsing.py",),
+    "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_outcomes.py",),
     "oms.journal.chain": ("tests/journal/test_chain.py",),
 }
 """Each module with its own tests; of these, only those that touch the changed line are run."""
