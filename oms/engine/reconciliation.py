@@ -51,8 +51,8 @@ def facts(
         order = by_number.get(report.order_no or "") or by_key.get(report.user_mark or "")
         if order is None:
             yield from _foreign(state, report, known)
-        elif _mismatch(order, report) is not None:
-            yield _attention(order, "identity", _mismatch(order, report) or "")
+        elif (mismatch := _mismatch(order, report)) is not None:
+            yield _attention(order, "identity", mismatch)
         elif order.cl_ord_id in found:
             yield _attention(order, "two_orders", f"the broker shows it twice, the second time as {report.order_id}")
         else:
@@ -135,7 +135,7 @@ def _own(order: Order, report: BrokerOrder, executions: bool, settles: date | No
         return
     if riddle is None:
         yield from _closing(order, report)
-    elif is_proof or not (order.in_doubt and order.raw_status == report.raw_status):
+    elif is_proof or order.raw_status != report.raw_status:
         yield OrderInDoubt(
             cycle_id=order.cycle_id,
             cl_ord_id=order.cl_ord_id,

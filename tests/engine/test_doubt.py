@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oms.engine.doubt import settle_doubt
 from oms.engine.orders import Ask, Decision, Seen, Send, Stop, Wait
 from oms.model.detail import HaltScope
 from oms.model.event import Blacklisted, Halted, OrderQuarantined, SymbolFrozen
@@ -108,11 +109,13 @@ def test_requests_are_counted() -> None:
     assert not resends(decided(story))
 
 
-@pytest.mark.parametrize("how", ["repeat_refused", "raw"])
+@pytest.mark.parametrize("how", ["repeat_refused", "raw", "acknowledged"])
 def test_what_the_broker_knows_is_not_sent_again(how: str) -> None:
-    """A refused repeat and an unknown status both say that the number has arrived."""
+    """A refused repeat, an unknown status and an id of the broker's each say that the number has arrived."""
     story = sell_in_doubt()
-    if how == "raw":
+    if how == "acknowledged":
+        story.acknowledges("S0").doubts("S0").misses("S0")
+    elif how == "raw":
         story.doubts("S0", raw="Held")
     else:
         story.doubts("S0", repeat_refused=True)
@@ -232,3 +235,77 @@ def test_doubt_never_ends_by_age_alone() -> None:
     now = story.now + timedelta(days=365)
     decision = decided(story, glance(story, now=now, asked_at=None, market_time=story.now))
     assert decision == Decision(then=Ask())
+
+
+def test_only_orders_in_doubt_are_asked_about() -> None:
+    """One that is on the wire, one that the broker has, one that waits and one that is parked leave nothing to settle."""
+    for story in (
+        Story().opens(intent("S0", "AAA")),
+        Story().opens(intent("S0", "AAA")).sends("S0"),
+        Story().opens(intent("S0", "AAA")).sends("S0").acknowledges("S0"),
+        sell_in_doubt(3).quarantines("S0"),
+    ):
+        for asked in (None, story.now):
+            seen = glance(story, asked_at=asked)
+            assert settle_doubt(story.state, story.cycle, story.state.orders, seen, Rules()) is None
+
+
+def test_a_request_may_be_repeated_at_its_own_instant() -> None:
+    """A clock that stands still has not gone back."""
+    story = sell_in_doubt()
+    at = sent_at(story)
+    assert resends(decided(story, glance(story, now=at, asked_at=at)))
+
+
+@pytest.mark.parametrize(("short_by", "parked"), [(1, False), (0, True)])
+def test_a_brake_keeps_an_order_waiting_to_its_deadline_and_no_longer(short_by: int, parked: bool) -> None:
+    """Before it `release` may still let it go again; from then on nothing can, so it is parked although the brake is on."""
+    story = sell_in_doubt(3).tell(Halted(scope=HaltScope.ALL, reason="", author="ann"))
+    deadline = story.order("S0").deadline
+    assert deadline is not None
+    now = deadline - timedelta(microseconds=short_by)
+    decision = decided(story, glance(story, now=now, asked_at=now, market_time=story.now))
+    assert (kinds(decision) == ["order_quarantined"]) is parked
+    assert parked or isinstance(decision.then, Wait)
+
+
+def test_under_hold_asking_goes_on_before_a_person_is_called() -> None:
+    """After one reading nobody is troubled yet, although the policy is to hold."""
+    story = sell_in_doubt()
+    assert isinstance(decided(story, glance(story), HOLD).then, Wait)
+
+
+@pytest.mark.parametrize(("short_by", "parked"), [(1, False), (0, True)])
+def test_the_window_is_measured_from_the_last_request(short_by: int, parked: bool) -> None:
+    """A repeat long after the first request is asked about for as long as the first was."""
+    story = sell_in_doubt(3)
+    story.now += timedelta(seconds=20)
+    story.sends("S0").doubts("S0").misses("S0", 3)
+    seen = seen_after(story, QUARANTINE.doubt_window - timedelta(microseconds=short_by))
+    assert (kinds(decided(story, seen, QUARANTINE)) == ["order_quarantined"]) is parked
+
+
+@pytest.mark.parametrize(("short_by", "parked"), [(1, False), (0, True)])
+def test_an_order_that_may_have_been_sent_unseen_is_asked_about_since_it_was_planned(
+    short_by: int, parked: bool
+) -> None:
+    """Found RESERVED by a machine that lost its last soft commits: the window begins where the request could have left."""
+    story = Story().opens(intent("S0", "AAA")).reserves("S0").doubts("S0").misses("S0", 3)
+    planned = story.order("S0").planned_at
+    assert planned is not None
+    now = planned + QUARANTINE.doubt_window - timedelta(microseconds=short_by)
+    seen = glance(story, now=now, asked_at=now, market_time=story.now)
+    assert (kinds(decided(story, seen, QUARANTINE)) == ["order_quarantined"]) is parked
+
+
+def test_a_parked_order_says_why() -> None:
+    """Either so many readings did not show it, or they show it with a word that nobody knows."""
+    missed = sell_in_doubt(3)
+    (gone,) = decided(missed, seen_after(missed, QUARANTINE.doubt_window), QUARANTINE).events
+    shown = Story().opens(intent("S0", "AAA")).sends("S0").acknowledges("S0").doubts("S0", raw="Held")
+    due = shown.order("S0").deadline
+    (riddle,) = decided(shown, glance(shown, now=due, asked_at=due, market_time=shown.now), QUARANTINE).events
+    assert isinstance(gone, OrderQuarantined)
+    assert isinstance(riddle, OrderQuarantined)
+    assert gone.reason.startswith("3 complete reads did not show it")
+    assert riddle.reason == "the broker shows it as 'Held', which nobody here understands"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ from oms.model.event import (
 )
 from oms.model.order import BrokerOrder, BrokerState, OrdStatus, Side
 from tests.engine.glance import execution, reading, report
-from tests.model.story import Story, intent
+from tests.model.story import DAY, START, Story, intent
 
 SELL = intent("S0", "AAA")
 
@@ -344,3 +345,142 @@ def test_a_voided_order_that_is_there_after_all_lives() -> None:
     learn(story, shown(story, BrokerState.NEW, execution(5)))
     assert (story.order("S0").ord_status, story.order("S0").cum_qty) == (OrdStatus.PARTIALLY_FILLED, 5)
     assert story.order("S0").acknowledged_at is not None
+
+
+def test_the_number_alone_makes_an_order_ours() -> None:
+    """A broker that does not keep our mark shows the order under its number, and that is enough."""
+    story = sent().doubts("S0")
+    assert kinds(learn(story, shown(story, user_mark=None))) == ["order_acknowledged"]
+
+
+def test_what_does_not_match_is_told_with_both_sides() -> None:
+    """The sentence holds what the broker shows and what the journal holds."""
+    story = sent().doubts("S0")
+    told = learn(story, shown(story, symbol="BBB"))[0]
+    assert isinstance(told, AttentionRaised)
+    assert told.rule == "identity"
+    assert "the broker shows ('BBB'" in told.text
+    assert "the journal holds ('AAA'" in told.text
+
+
+# The day on which a trade settles ─────────────────────────────────────────────────────────────────────────────────
+
+LATER = DAY + timedelta(days=3)
+
+
+def settled(found: list[Event]) -> list[date]:
+    return [event.settles for event in found if isinstance(event, OrderFilled)]
+
+
+def test_a_sale_settles_on_the_date_of_its_cycle() -> None:
+    """Whenever its execution says it was made, and whatever the buys of the cycle waited for."""
+    story = live()
+    assert settled(learn(story, shown(story, BrokerState.NEW, execution(40, exec_id="a")))) == [DAY + timedelta(days=1)]
+    story.fills("S0", 10).cancels("S0").sells_close().settles().revalidates(settles=LATER)
+    parts = execution(40, exec_id="a"), execution(20, exec_id="late")
+    assert settled(learn(story, shown(story, BrokerState.CANCELED, *parts))) == [DAY + timedelta(days=1)]
+
+
+def test_a_buy_settles_by_the_day_on_which_it_was_revalidated() -> None:
+    """That day's date where the decision names one, else that of the cycle."""
+    for named, expected in ((LATER, LATER), (None, DAY + timedelta(days=1))):
+        story = Story().opens(intent("B0", "AAA")).sells_close().settles().revalidates(settles=named)
+        story.sends("B0").acknowledges("B0")
+        assert settled(learn(story, report(story.order("B0"), BrokerState.NEW, [execution(10)]))) == [expected]
+
+
+def test_without_a_cycle_a_trade_settles_on_its_own_day_at_the_earliest() -> None:
+    """An order of a journal whose cycle is not in memory: its date is that of its execution."""
+    old = sent().acknowledges("S0").order("S0")
+    assert old.order_no is not None
+    empty = Story()
+    read = reading(empty, report(old, BrokerState.NEW, [execution(10)]))
+    found = list(facts(empty.state, read, executions=True, known=frozenset(), older={old.order_no: old}))
+    assert settled(found) == [DAY]
+
+
+# Orders that were closed, and words that nobody knows ─────────────────────────────────────────────────────────────
+
+
+def test_a_refused_order_that_trades_gets_no_new_life() -> None:
+    """Under a word nobody knows only its shares are booked; shown as filled, the broker's id is taken down as well."""
+    riddle = sent().rejects("S0")
+    part = execution(10, exec_id="a")
+    assert kinds(learn(riddle, shown(riddle, BrokerState.UNKNOWN, part, raw_status="Held"))) == ["order_filled"]
+    plain = sent().rejects("S0")
+    whole = execution(plain.order("S0").order_qty)
+    assert kinds(learn(plain, shown(plain, BrokerState.FILLED, whole))) == ["order_acknowledged", "order_filled"]
+    assert plain.order("S0").order_id == "id-S0"
+    assert plain.order("S0").is_closed
+
+
+def test_only_an_order_that_is_shown_open_after_its_refusal_is_told() -> None:
+    """Shown as refused, cancelled or expired it is what we know."""
+    for state in (BrokerState.REJECTED, BrokerState.CANCELED, BrokerState.EXPIRED, BrokerState.PENDING_CANCEL):
+        story = sent().rejects("S0")
+        assert "attention_raised" not in kinds(learn(story, shown(story, state)))
+    for state in (BrokerState.NEW, BrokerState.PENDING_NEW):
+        story = sent().rejects("S0")
+        assert "attention_raised" in kinds(learn(story, shown(story, state)))
+
+
+def test_an_unknown_word_without_a_trade_acknowledges_nothing() -> None:
+    """Shown and not understood, the order stays in doubt with that word, and is no trade of the day."""
+    story = sent().doubts("S0")
+    assert kinds(learn(story, shown(story, BrokerState.UNKNOWN, raw_status="Held"))) == ["order_in_doubt"]
+    assert story.state.trades_today == 0
+
+
+def test_another_unknown_word_is_a_new_fact_and_the_same_is_none() -> None:
+    """The journal holds the last word that the broker had."""
+    story = live()
+    for word, facts_of_it in (("Held", ["order_in_doubt"]), ("Held", []), ("Stuck", ["order_in_doubt"])):
+        assert kinds(learn(story, shown(story, BrokerState.UNKNOWN, raw_status=word))) == facts_of_it
+        assert story.order("S0").raw_status == word
+
+
+def test_an_order_that_begins_to_trade_under_the_word_it_had_is_still_in_doubt() -> None:
+    """The trade proves that it is there, and says nothing about how it will end."""
+    story = sent().doubts("S0")
+    learn(story, shown(story, BrokerState.UNKNOWN, raw_status="Held"))
+    found = learn(story, shown(story, BrokerState.UNKNOWN, execution(10), raw_status="Held"))
+    assert kinds(found) == ["order_acknowledged", "order_filled", "order_in_doubt"]
+    assert story.order("S0").ord_status is OrdStatus.UNKNOWN
+
+
+def test_what_is_filled_whole_is_closed_by_that_alone() -> None:
+    """Whatever end the broker calls it by, no second one is journaled."""
+    for state in (BrokerState.CANCELED, BrokerState.EXPIRED, BrokerState.FILLED):
+        story = live()
+        assert kinds(learn(story, shown(story, state, execution(100)))) == ["order_filled"]
+        assert story.order("S0").ord_status is OrdStatus.FILLED
+
+
+def test_one_share_at_half_a_dollar_is_a_trade_and_none_is_not() -> None:
+    """Every whole number of shares from one on, at every price above zero, with or without executions."""
+    story = live()
+    assert kinds(learn(story, shown(story, BrokerState.NEW, execution(1, "0.5")))) == ["order_filled"]
+    assert kinds(learn(live(), shown(live(), BrokerState.NEW, execution(0, "0.5")))) == ["order_in_doubt"]
+    summed = live()
+    one = shown(summed, BrokerState.NEW, cum_qty=Decimal(1), notional=Decimal("0.5"))
+    assert kinds(learn(summed, one, executions=False)) == ["order_filled"]
+
+
+@pytest.mark.parametrize(
+    ("cum_qty", "notional", "at"),
+    [(40, 400, None), (40, 0, START), (40, -1, START), (0, 5, START)],
+    ids=["no time", "no money yet", "money taken back", "money without shares"],
+)
+def test_a_sum_that_is_only_half_there_books_nothing_yet(cum_qty: int, notional: int, at: datetime | None) -> None:
+    """Shares without money, money without shares, or neither at any time: the next reading will tell."""
+    story = live()
+    changes = {"cum_qty": Decimal(cum_qty), "notional": Decimal(notional), "transact_time": at}
+    assert learn(story, shown(story, BrokerState.NEW, **changes), executions=False) == []
+
+
+def test_a_sum_that_shrinks_takes_nothing_back() -> None:
+    """Fewer shares than before for more money is an older picture with a mistake in it, and no fill."""
+    story = live()
+    learn(story, shown(story, cum_qty=Decimal(40), notional=Decimal(400)), executions=False)
+    assert learn(story, shown(story, cum_qty=Decimal(30), notional=Decimal(500)), executions=False) == []
+    assert story.order("S0").cum_qty == 40

@@ -16,12 +16,13 @@ from oms.engine.reconciling import AGREED, Reconciling
 from oms.engine.register import Register
 from oms.gateways.paper.outsider import Outsider
 from oms.model.difference import DifferenceKind
-from oms.model.event import AttentionRaised, PositionAdopted, Reconciled
+from oms.model.event import AttentionRaised, PositionAdopted, Reconciled, Recorded
 from oms.model.order import Side
 from oms.model.task import RECONCILIATION
 from tests.engine.house import House, buy, sell
 from tests.engine.test_late_fills import LATE, Latecomer, late_fills, story
 from tests.fakes.hands import SequentialHands
+from tests.model.story import Story
 
 EVERY = timedelta(seconds=60)
 
@@ -199,3 +200,31 @@ def test_a_fill_that_came_late_is_booked_between_two_cycles(tmp_path: Path) -> N
     (fill,) = late_fills(house)
     assert (fill.cl_ord_id, fill.last_qty) == (key, LATE)
     assert house.journal.state.holdings["AAA"].qty == 100 - LATE
+
+
+def test_it_does_not_look_before_its_time(house: House) -> None:
+    """Nothing calls for a look but the interval: a minute after the last one, and not half a minute."""
+    post = Post(house)
+    post.look()
+    runs = house.journal.tasks[RECONCILIATION].runs
+    for _ in range(4):
+        post.errands.tend()
+    assert house.journal.tasks[RECONCILIATION].runs == runs + 1
+    house.clock.advance(EVERY / 2)
+    for _ in range(4):
+        post.errands.tend()
+    assert house.journal.tasks[RECONCILIATION].runs == runs + 1
+
+
+def test_it_says_why_it_does_not_look(tmp_path: Path) -> None:
+    """While a cycle is open, and before the journal has begun."""
+    house = House(tmp_path)
+    driver = house.driver()
+    assert Reconciling(driver, EVERY).begin() == "the journal has not begun"
+    house.run(sell("BBB"))
+    house.journal.state.apply(
+        Recorded(
+            seq=house.journal.state.seq + 1, at=house.clock.now(), event=Story().opens(cycle_id="c-9").rows[-1].event
+        )
+    )
+    assert Reconciling(house.driver(), EVERY).begin() == "a cycle is open, which looks for itself"

@@ -199,7 +199,11 @@ class Story:
         )
 
     def revalidates(
-        self, quantities: dict[str, int] | None = None, seconds: float = 120, day: date | None = None
+        self,
+        quantities: dict[str, int] | None = None,
+        seconds: float = 120,
+        day: date | None = None,
+        settles: date | None = None,
     ) -> Story:
         """Every buy keeps its quantity but those that are named; zero blocks."""
         cycle = self.cycle
@@ -229,6 +233,7 @@ class Story:
             trades_today=0,
             loss_today=Decimal(0),
             day=day,
+            settles=settles,
         )
         self.tell(
             BuysRevalidated(

@@ -174,7 +174,7 @@ def _wrong_ways(node: ast.AST) -> Iterator[Callable[[], None]]:
             yield put("value", number + 1)
         case ast.Name(id=name) if name in NAMED:
             yield put("id", NAMED[name])
-        case ast.Return() if node.value is not None and ast.unparse(node.value) != "None":
+        case ast.Return() if node.value is not None and ast.unparse(node.value) not in ("None", "False"):
             yield put("value", ast.Constant(value=None))
         case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
             yield partial(_become, node, ast.Expr(value=ast.Constant(value=Ellipsis)))
