@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from oms import crashpoints
 from oms.engine.limiter import MessageRate
 from oms.engine.refusals import blocked
 from oms.engine.submission import Submission
 from oms.errors import BrokerUnavailable, InDoubt, NotSent, Refused
 from oms.model.account import Quote
 from oms.model.detail import HaltScope
-from oms.model.event import Blacklisted, Event, Halted, OrderBlocked
+from oms.model.event import Blacklisted, Event, Halted, OrderBlocked, OrderSending, SymbolFrozen
 from oms.model.order import Order, OrderRequest, OrdStatus
 from oms.model.rules import Rules
 from oms.model.state import AccountState
-from oms.ports import Lease
+from oms.ports import Handle, Lease
 from tests.fakes.clock import FakeClock
 from tests.fakes.hands import SequentialHands
 from tests.model.story import START, Story, intent, quote
@@ -55,6 +57,7 @@ class Table:
         self.quotes: dict[str, Quote] | None = {s: quote(s, "10") for s in ("AAA", "BBB", "CCC", "DDD")}
         self.refused: dict[str, str] = {}
         self.stopping = False
+        self.renewed = 0
         self.market_time = START
         self.submission = Submission(
             self,  # type: ignore[arg-type]  # the three things it uses of a journal
@@ -81,7 +84,8 @@ class Table:
         self.operators()
 
     def renew(self) -> None:
-        """The lease lasts."""
+        """The lease lasts as long as it is renewed."""
+        self.renewed += 1
 
     def refuses(self, order: Order) -> OrderBlocked | None:
         rule = self.refused.get(order.cl_ord_id)
@@ -155,6 +159,7 @@ def test_every_answer_to_a_first_request(name: str) -> None:
     table = Table(reserved("S0"), Wire(answer))
     table.send("S0")
     assert table.status() is status
+    assert table.story.order("S0").repeat_refused is (name == "a refused repeat")
     assert len(table.wire.placed) == 1
 
 
@@ -326,6 +331,196 @@ def test_only_so_many_requests_are_under_way_at_once() -> None:
     table.wire.at_arrival = lambda _: most.append(sum(table.status(key) is OrdStatus.SENDING for key in keys))
     table.send(*keys)
     assert most == [1, 1]
+
+
+# Answers that take their time ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Later:
+    """An answer that is there from an instant on."""
+
+    def __init__(self, clock: FakeClock, handle: Handle[Any], due: float) -> None:
+        self._clock, self._handle, self.due = clock, handle, due
+
+    def done(self) -> bool:
+        return self._clock.elapsed() >= self.due
+
+    def result(self) -> Any:
+        return self._handle.result()
+
+
+class SlowHands(SequentialHands):
+    """A request leaves at once, its answer comes after so many seconds; what was waited for is kept."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self.waits: list[float] = []
+
+    def start(self, call: Callable[[], Any]) -> Handle[Any]:
+        return Later(self._clock, super().start(call), self._clock.elapsed() + self._seconds)
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> None:
+        self.waits.append(timeout)
+        soonest = min(handle.due for handle in handles) - self._clock.elapsed()
+        self._clock.advance(timedelta(seconds=max(min(soonest, timeout), 0.0)))
+
+
+def slow(
+    seconds: float, *keys: str, threads: int = 4, per_minute: int = 600, burst: int = 4
+) -> tuple[Table, SlowHands]:
+    """A table at which each answer takes so long."""
+    table = Table(reserved(*keys), Wire())
+    hands = SlowHands(table.clock, seconds)
+    table.submission._hands = hands
+    table.submission._max_in_flight = threads
+    table.submission._rate = MessageRate(table.clock, per_minute, burst)
+    return table, hands
+
+
+def test_an_answer_is_waited_for_when_everything_has_left_and_the_lease_is_kept_meanwhile() -> None:
+    """In looks of a third of the lease, which is renewed at each of them."""
+    table, hands = slow(12, "S0")
+    table.send("S0")
+    assert table.status() is OrdStatus.NEW
+    assert hands.waits == [5.0, 5.0, 5.0]
+    assert table.renewed == 3
+
+
+def test_a_request_waits_for_a_free_thread_however_many_permits_there_are() -> None:
+    """With one thread the second order is not SENDING before the first has its answer."""
+    table, hands = slow(12, "S0", "S1", threads=1)
+    under_way: list[int] = []
+    table.wire.at_arrival = lambda _: under_way.append(
+        sum(table.status(key) is OrdStatus.SENDING for key in ("S0", "S1"))
+    )
+    table.send("S0", "S1")
+    assert under_way == [1, 1]
+    assert hands.waits == [5.0] * 6
+    assert len(table.wire.placed) == 2
+
+
+def test_a_request_waits_for_its_permit_and_no_longer() -> None:
+    """With a thread free the next look comes when the permit is there; once nothing waits, with the answers."""
+    table, hands = slow(12, "S0", "S1", per_minute=60, burst=1)
+    left: list[float] = []
+    table.wire.at_arrival = lambda _: left.append(table.clock.elapsed())
+    table.send("S0", "S1")
+    assert left == [0.0, 1.0]
+    assert hands.waits[:2] == [1.0, 5.0]
+
+
+def test_no_wait_is_longer_than_a_third_of_the_lease() -> None:
+    """Where permits come once a minute, with an answer outstanding and without one."""
+    table, hands = slow(1, "S0", "S1", per_minute=1, burst=1)
+    slept: list[float] = []
+    sleep = table.clock.sleep
+
+    def sleeps(seconds: float) -> None:
+        slept.append(seconds)
+        sleep(seconds)
+
+    table.clock.sleep = sleeps  # type: ignore[method-assign]
+    left: list[float] = []
+    table.wire.at_arrival = lambda _: left.append(table.clock.elapsed())
+    table.send("S0", "S1")
+    assert left == [0.0, 60.0]
+    assert hands.waits[0] == 5.0
+    assert slept == [5.0] * 11 + [4.0]
+
+
+def test_a_request_without_an_answer_is_in_doubt_after_a_minute_and_a_half() -> None:
+    """At ninety seconds it is still waited for, at the look after that no longer; the thread is left to itself."""
+    table, hands = slow(1000, "S0")
+    table.clock.advance(timedelta(seconds=40))
+    table.send("S0")
+    assert table.status() is OrdStatus.UNKNOWN
+    assert table.story.order("S0").text == "InDoubt: no_answer: no answer in 90 s"
+    assert hands.waits == [5.0] * 19
+
+
+def test_one_order_that_may_not_go_makes_all_be_decided_afresh() -> None:
+    """A symbol frozen in the middle of a round: nothing more leaves, and nothing is blocked, before the next decision."""
+    table = Table(reserved("B0", "B1"), Wire())
+    table.story.tell(SymbolFrozen(symbol="DDD", reason="told"))
+    table.send("B0", "B1")
+    assert table.wire.placed == []
+    assert [table.status("B0"), table.status("B1")] == [OrdStatus.RESERVED, OrdStatus.RESERVED]
+
+
+@pytest.mark.parametrize(
+    ("key", "price", "seconds", "rule"),
+    [
+        ("B0", "10", 60, None),
+        ("B0", "10", 60.000001, "max_quote_age"),
+        ("S0", "10", 3600, None),
+        ("B0", "20", 0, "price_collar"),
+        ("B0", "20", 3600, "price_collar"),
+        ("S0", "20", 3600, "price_collar"),
+    ],
+)
+def test_only_a_buy_needs_a_price_that_is_fresh(key: str, price: str, seconds: float, rule: str | None) -> None:
+    """A sell that reduces risk is not kept back because its share trades rarely; too far is too far on either side."""
+    table = Table(reserved(key), Wire())
+    table.quotes = {symbol: quote(symbol, price) for symbol in ("AAA", "CCC")}
+    table.market_time = START + timedelta(seconds=seconds)
+    table.send(key)
+    assert table.story.order(key).rule == rule
+    assert table.status(key) is (OrdStatus.NEW if rule is None else OrdStatus.BLOCKED)
+
+
+def test_a_send_passes_its_points_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each of them a test may kill the process, so none may be missing."""
+    passed: list[str] = []
+    table = Table(reserved("S0"), Wire())
+    monkeypatch.setattr(crashpoints, "strike", passed.append)
+    table.send("S0")
+    assert passed == [
+        "send.before_intent",
+        "send.after_intent",
+        "send.before_call",
+        "send.after_call",
+        "send.before_outcome",
+        "send.after_outcome",
+    ]
+
+
+def test_requests_are_numbered() -> None:
+    """The first attempt is one, a repeat is two."""
+    story = reserved("S0")
+    for _ in range(2):
+        table = Table(story, Wire(InDoubt("timeout")))
+        table.send("S0")
+    attempts = [row.event.attempt for row in story.rows if isinstance(row.event, OrderSending)]
+    assert attempts == [1, 2]
+
+
+def test_a_round_begins_with_nothing_kept_back() -> None:
+    """Before the first round, and after one in which everything left."""
+    table = Table(reserved("S0"), Wire())
+    assert not table.submission.not_sent
+    table.send("S0")
+    assert not table.submission.not_sent
+
+
+@pytest.mark.parametrize("how", ["another request", "a doubt meanwhile"])
+def test_a_refusal_closes_only_an_order_of_which_nothing_else_is_unsure(how: str) -> None:
+    """A second request that nobody doubts yet, or a doubt that came while the only one was on the wire."""
+    story = reserved("S0")
+    if how == "another request":
+        story.sends("S0")
+    table = Table(story, Wire(Refused("closed")))
+    if how == "a doubt meanwhile":
+        table.wire.at_arrival = lambda _: table.story.doubts("S0", raw="Held")
+    table.send("S0")
+    assert table.status() is OrdStatus.UNKNOWN
+    assert "a repeat was refused" in table.story.order("S0").text
+
+
+def test_a_reason_is_cut_to_three_hundred_characters() -> None:
+    """Whatever an adapter says goes into the journal, and not more of it than that."""
+    table = Table(reserved("S0"), Wire(InDoubt("x" * 1000)))
+    table.send("S0")
+    assert len(table.story.order("S0").text) == 300
 
 
 # The rate ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,7 +27,7 @@ import pytest
 from tests.mutants import swapping
 from tests.mutants.mutating import Mutant, original, path_of
 
-SPARE_S = 3
+SPARE_S = 1
 """Processor time that a test may take beyond five times what it takes on the module itself: more is a loop without end."""
 SILENT_S = 90
 """A fork that has neither ended nor used the processor for so long waits for ever."""

@@ -13,7 +13,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.model.lifecycle": (*ORDERS, "tests/engine/test_doubt.py", "tests/engine/test_reconciliation.py"),
     "oms.model.settlement": ("tests/model/test_settlement.py", "tests/model/test_settlement_edges.py"),
     "oms.model.pricing": ("tests/model/test_risk.py", "tests/model/test_plan.py", "tests/model/test_liquidity.py"),
-    "oms.engine.submission": ("tests/engine/test_submission.py", "tests/engine/test_driver.py"),
+    "oms.engine.submission": ("tests/engine/test_submission.py",),
     "oms.engine.doubt": ("tests/engine/test_doubt.py", "tests/engine/test_conductor.py"),
     "oms.engine.reconciliation": ("tests/engine/test_reconciliation.py", "tests/engine/test_late_fills.py"),
     "oms.engine.reconciling": ("tests/engine/test_reconciling.py",),
