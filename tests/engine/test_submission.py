@@ -510,7 +510,11 @@ def test_a_refusal_closes_only_an_order_of_which_nothing_else_is_unsure(how: str
         story.sends("S0")
     table = Table(story, Wire(Refused("closed")))
     if how == "a doubt meanwhile":
-        table.wire.at_arrival = lambda _: table.story.doubts("S0", raw="Held")
+
+        def doubts(_: OrderRequest) -> None:
+            table.story.doubts("S0", raw="Held")
+
+        table.wire.at_arrival = doubts
     table.send("S0")
     assert table.status() is OrdStatus.UNKNOWN
     assert "a repeat was refused" in table.story.order("S0").text
