@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -156,6 +156,10 @@ class Account:
             )
             return Ended(code=answer["code"], out=out, err=err, seconds=answer["seconds"])
         process = self.begin(*arguments, at=at)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(how.get("kill_after", 0))
+        if "kill_after" in how:
+            process.kill()
         out, err = process.communicate(timeout=60)
         return Ended(code=process.returncode, out=out, err=err)
 

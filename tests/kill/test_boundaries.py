@@ -111,6 +111,16 @@ def test_the_program_itself_is_killed_at_every_point(fresh: Maker, name: str, pa
     live(fresh(FAIR), [{"at": (name, passage)}], f"OMS_CRASH_AT={name}:{passage}")
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(50))
+def test_the_program_itself_is_killed_at_random_instants_all_night(fresh: Maker, part: int) -> None:
+    """Ten lives of two kills each: a thousand in a night, from before its first import to after its last commit."""
+    for seed in range(part * 10, part * 10 + 10):
+        chance = random.Random(f"fresh {seed}")
+        kills = [{"kill_after": chance.uniform(0.1, 1.5)} for _ in range(2)]
+        live(fresh(FAIR), kills, f"fresh life {seed}: {kills}")
+
+
 def test_a_kill_in_the_recovery_of_a_recovery(forked: Maker) -> None:
     """Six processes die one after the other around the wire; the seventh finds one order of each intent."""
     account = forked(FAIR)
