@@ -139,7 +139,7 @@ def _held(state: AccountState, seen: Seen, symbols: Sequence[str]) -> Iterator[P
     for symbol in symbols:
         there, here = seen.positions.get(symbol), state.shares.get(symbol, ZERO)
         if there is not None:
-            yield replace(there, qty=here) if there.qty.is_finite() and here > there.qty else there
+            yield replace(there, qty=max(there.qty, here)) if there.qty.is_finite() else there
         elif here > 0:
             yield Position(symbol=symbol, qty=here, sellable=ZERO, avg_cost=ZERO)
 

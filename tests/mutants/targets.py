@@ -17,9 +17,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.engine.doubt": ("tests/engine/test_doubt.py", "tests/engine/test_conductor.py"),
     "oms.engine.reconciliation": ("tests/engine/test_reconciliation.py", "tests/engine/test_late_fills.py"),
     "oms.engine.reconciling": ("tests/engine/test_reconciling.py",),
-    "oms.engine.revalidation": DECISIONS,
-    "oms.engine.settling": DECISIONS,
-    "oms.engine.money": (*DECISIONS, "tests/engine/test_driver.py"),
+    "oms.engine.revalidation": ("tests/engine/test_revalidation.py", "tests/engine/test_conductor.py"),
+    "oms.engine.settling": ("tests/engine/test_settling.py", *DECISIONS),
+    "oms.engine.money": ("tests/engine/test_spending.py", "tests/model/test_currencies.py", *DECISIONS),
     "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_outcomes.py",),
     "oms.journal.chain": ("tests/journal/test_chain.py",),
 }
