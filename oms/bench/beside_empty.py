@@ -24,6 +24,12 @@ COLD_REPEATS = 5
 
 def commits_beside_empty(long: Path, empty: Path, account: str, first: int) -> dict[str, Any]:
     """Median milliseconds of the barrier before a sending phase on both journals; ``first`` is a cycle not yet used."""
+    on_long, on_empty = (median(seconds) * 1000 for seconds in barriers(long, empty, account, first))
+    return {"long_ms": round(on_long, 2), "empty_ms": round(on_empty, 2), "ratio": round(on_empty / on_long, 2)}
+
+
+def barriers(long: Path, empty: Path, account: str, first: int) -> tuple[list[float], list[float]]:
+    """Seconds of each such barrier, on the long journal and on the empty one by turns."""
     with ExitStack() as stack:
         journals = [
             stack.enter_context(closing(open_journal(f"sqlite:///{path.as_posix()}", account, "paper", SystemClock())))
@@ -39,8 +45,7 @@ def commits_beside_empty(long: Path, empty: Path, account: str, first: int) -> d
             for journal, life, seconds in zip(journals, lives, took, strict=True):
                 seconds.extend(_written(journal, next(life)))
                 journal.tidy()
-    on_long, on_empty = (median(seconds) * 1000 for seconds in took)
-    return {"long_ms": round(on_long, 2), "empty_ms": round(on_empty, 2), "ratio": round(on_empty / on_long, 2)}
+    return took[0], took[1]
 
 
 def _life(first: int) -> Life:
@@ -63,15 +68,21 @@ def _written(journal: SqliteJournal, chapter: Iterable[Event]) -> Iterator[float
 
 def cold(path: Path, ask: Callable[[], Any]) -> float | None:
     """Median milliseconds of a question whose pages are not in memory; None where the system cannot be asked to forget."""
+    seconds = cold_rounds(path, ask, COLD_REPEATS)
+    return round(median(seconds) * 1000, 2) if seconds else None
+
+
+def cold_rounds(path: Path, ask: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of such a question, asked so often; none where the system cannot be asked to forget."""
+    seconds: list[float] = []
     if not hasattr(os, "posix_fadvise"):
-        return None
-    seconds = []
-    for _ in range(COLD_REPEATS):
+        return seconds
+    for _ in range(repeats):
         _forget(path)
         began = time.perf_counter()
         ask()
         seconds.append(time.perf_counter() - began)
-    return round(median(seconds) * 1000, 2)
+    return seconds
 
 
 def _forget(path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from oms.bench.noop import NoopBroker, NoopMarket
 from oms.engine.driver import Driver, Settings
@@ -44,18 +44,20 @@ class CycleBench:
         buys: int = 10,
         journal: AccountJournal | None = None,
         mailbox: Mailbox | None = None,
+        broker: NoopBroker | None = None,
+        hands: ThreadHands | None = None,
     ) -> None:
         self._sells, self._buys = sells, buys
         self._clock = SystemClock()
         market = NoopMarket()
         held = {f"S{n:04d}": QUANTITY for n in range(sells)}
         self._sides = (sorted(held), [f"B{n:04d}" for n in range(buys)])
-        broker = NoopBroker(self._clock, market, Decimal(1_000_000_000), held, 2 * (sells + buys))
+        self.broker = broker or NoopBroker(self._clock, market, Decimal(1_000_000_000), held, 2 * (sells + buys))
         url = f"sqlite:///{(folder / 'bench.db').as_posix()}"
         self.journal: AccountJournal = journal or open_journal(url, "bench", "paper", self._clock)
         self._inbox: Mailbox = mailbox or Inbox(folder / "inbox.db")
-        self._hands = ThreadHands(8)
-        self._outside = (broker, market)
+        self._hands = hands or ThreadHands(8)
+        self._outside = (self.broker, market)
         self._count = 0
         self.driver = self._driver(patient=True)
         open_account(self.driver, mode="paper")
@@ -86,6 +88,13 @@ class CycleBench:
             raise AssertionError(f"cycle {cycle_id} did not fill: {ending}")
         return seconds
 
+    def rows_of_a_cycle(self) -> list[tuple[Any, ...]]:
+        """Run one cycle; its facts as they are stored."""
+        before = self.journal.state.seq
+        self.cycle()
+        found = self.journal.connection.exec_driver_sql(f"SELECT * FROM events WHERE seq > {before:d} ORDER BY seq")  # noqa: S608  # a number
+        return [tuple(row) for row in found]
+
     def _signals(self) -> Signals:
         """Sell what the cycle before has bought, and buy back what it sold."""
         sold, bought = self._sides if self._count % 2 else self._sides[::-1]
@@ -109,12 +118,17 @@ def bench(folder: Path, sells: int = 10, buys: int = 10) -> Iterator[CycleBench]
         made.close()
 
 
-def serve(folder: Path, lines: TextIO, answers: TextIO) -> None:
+def serve(
+    folder: Path, lines: TextIO, answers: TextIO, made: CycleBench | None = None, *, told: bool = False
+) -> None:
     """Print ``READY``; then for each line ``N`` run N cycles and print one JSON list of their N seconds.
 
-    So that another program can time this one beside others, in alternating rounds. Ends with the input.
+    So that another program can time this one beside others, in alternating rounds. Ends with the input. With ``told``
+    each cycle is told to the world.
     """
-    with bench(folder) as made:
+    with closing(made or CycleBench(folder)) as made:
+        if told:
+            made.tell_the_world()
         print("READY", file=answers, flush=True)
         for line in lines:
             if line.strip():

@@ -217,7 +217,7 @@ def measure(path: Path) -> dict[str, Any]:
         recent = verify(reader, full=False)
         recent_s = time.perf_counter() - began
         verdict = verify(reader)
-        bare = _bare_scan(reader)
+        bare = bare_scan(reader)
     with TemporaryDirectory(prefix="oms-bench-", dir=path.parent) as folder:
         commits = commits_beside_empty(path, Path(folder) / "empty.db", ACCOUNT, verdict.rows // 100 + 1)
     return {
@@ -235,7 +235,7 @@ def measure(path: Path) -> dict[str, Any]:
     }
 
 
-def _bare_scan(reader: Reader) -> float:
+def bare_scan(reader: Reader) -> float:
     """Seconds to read every stored row and hash its details, which no check of a chain can do without."""
     previous = b""
     began = time.perf_counter()

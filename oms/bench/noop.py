@@ -58,11 +58,14 @@ class NoopBroker(Broker):
         self._remember = remember
         self._orders: dict[str, BrokerOrder] = {}
         self._numbers = itertools.count(1)
+        self.placed = 0
+        """Orders accepted so far."""
 
     def reserve(self, count: int) -> list[str]:
         return [str(next(self._numbers)) for _ in range(count)]
 
     def place(self, order: OrderRequest) -> str:
+        self.placed += 1
         sign = 1 if order.side is Side.BUY else -1
         price = order.price if order.price is not None else PRICE
         value = order.order_qty * price

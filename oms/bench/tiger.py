@@ -23,6 +23,25 @@ def bench(
     Raises:
         UsageError: the tests, whose gateway this needs, are not beside the program.
     """
+    found = rounds_by_turns(rounds, orders=orders, delay_s=delay_s, settle_s=settle_s, poll_s=poll_s, say=say)
+    return {
+        "rounds": rounds,
+        "orders_a_side": orders,
+        "call_s": delay_s,
+        "settle_s": settle_s,
+        "poll_s": poll_s,
+        **{name: _summary(taken, delay_s) for name, taken in found.items()},
+    }
+
+
+def rounds_by_turns(
+    rounds: int, *, orders: int, delay_s: float, settle_s: float, poll_s: float, say: Callable[[str], None]
+) -> dict[str, list[dict[str, float]]]:
+    """Each span of each cycle, seconds: ``polling`` and ``push`` by turns.
+
+    Raises:
+        UsageError: the tests, whose gateway this needs, are not beside the program.
+    """
     try:
         pace = importlib.import_module("tests.tigerd.pace").pace
     except ModuleNotFoundError as missing:
@@ -36,19 +55,17 @@ def bench(
                 )
             taken.append(asdict(one))
         say(f"round {number + 1} of {rounds}")
-    return {
-        "rounds": rounds,
-        "orders_a_side": orders,
-        "call_s": delay_s,
-        "settle_s": settle_s,
-        "poll_s": poll_s,
-        **{name: _summary(taken, delay_s) for name, taken in found.items()},
-    }
+    return found
+
+
+def round_to_slowest_call(one: dict[str, float], delay_s: float) -> float:
+    """The slower round of orders of a cycle, in its slowest calls."""
+    return max(one["sell_round"], one["buy_round"]) / max(one["slowest_call"], delay_s)
 
 
 def _summary(taken: list[dict[str, float]], delay_s: float) -> dict[str, Any]:
     spans = {name: _spread([one[name] for one in taken]) for name in MEASURED}
-    ratios = [max(one["sell_round"], one["buy_round"]) / max(one["slowest_call"], delay_s) for one in taken]
+    ratios = [round_to_slowest_call(one, delay_s) for one in taken]
     return {"seconds": spans, "round_to_slowest_call": _spread(ratios), "calls": int(taken[-1]["calls"])}
 
 

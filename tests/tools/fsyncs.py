@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import struct
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
-SOURCE = Path(__file__).with_name("count_fsyncs.c")
-ROOT = SOURCE.parents[2]
+from oms.bench.syncs import library, new_counter, read_counter, slowed
 
-
-@cache
-def library() -> Path | None:
-    """The compiled counter; None where there is no C compiler or no LD_PRELOAD."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        return None
-    built = Path(mkdtemp(prefix="oms-fsyncs-")) / "count_fsyncs.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", built, SOURCE, "-ldl"], check=True)
-    return built
+ROOT = Path(__file__).parents[2]
 
 
 def need_counter() -> None:
@@ -38,7 +24,7 @@ def counted(program: str, *arguments: str, folder: Path, sleep_us: int = 0) -> l
     """Run a Python program that may call ``mark(name)``; returns each mark with the syncs since the one before."""
     need_counter()
     counter = folder / "fsyncs.count"
-    counter.write_bytes(bytes(8))
+    counted_there = new_counter(counter)
     prologue = (
         "import struct\n"
         "def mark(name):\n"
@@ -47,9 +33,8 @@ def counted(program: str, *arguments: str, folder: Path, sleep_us: int = 0) -> l
     )
     environment = {
         **os.environ,
-        "LD_PRELOAD": str(library()),
-        "COUNT_FSYNCS": str(counter),
-        "COUNT_FSYNCS_SLEEP_US": str(sleep_us),
+        **counted_there,
+        **slowed(sleep_us),
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
@@ -72,5 +57,4 @@ def counted(program: str, *arguments: str, folder: Path, sleep_us: int = 0) -> l
 
 def total(folder: Path) -> int:
     """Syncs that the last counted program made in all."""
-    count: int = struct.unpack("Q", (folder / "fsyncs.count").read_bytes())[0]
-    return count
+    return read_counter(folder / "fsyncs.count")

@@ -1,0 +1,145 @@
+"""What a journal of many facts costs: to write, to ask, to verify and to keep (G7 to G10, on SQLite)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from oms.bench.beside_empty import barriers, cold_rounds
+from oms.bench.figures import Setting, against, beside, found, missing
+from oms.bench.journal import ACCOUNT, COLD, bare_scan, fill, questions
+from oms.bench.record import Figure
+from oms.journal.connection import driver
+from oms.journal.reader import Reader, open_reader
+from oms.journal.verify import verify
+
+FEW = 1
+"""Rounds of a verification so long that more of them say no more."""
+LONG = 2_000_000
+
+
+def long_journal(setting: Setting, goals: Collection[str]) -> list[Figure]:
+    """Those of G7, G8, G9 and G10 that are wanted, on one journal."""
+    path = setting.folder / "long.db"
+    setting.say(f"{', '.join(sorted(goals, key=lambda goal: int(goal[1:])))}: filling a journal with {setting.rows:,} facts …")
+    made = fill(path, setting.rows)
+    size, figures = f"{made.rows:,} facts, {made.cycles:,} cycles", []
+    with closing(open_reader(f"sqlite:///{path.as_posix()}")) as reader:
+        if "G10" in goals:
+            figures.append(_bytes(reader, made.bytes / made.rows, size))
+        if "G8" in goals:
+            setting.say("G8: questions …")
+            figures += _questions(setting, reader, path, size)
+        if "G9" in goals:
+            setting.say("G9: verification …")
+            figures += _verification(setting, reader, size)
+    if "G7" in goals:
+        setting.say("G7: commits by turns …")
+        figures.append(_commits(path, setting.folder / "empty.db", made.rows // 100 + 1, size))
+    return figures
+
+
+def _commits(path: Path, empty: Path, first: int, size: str) -> Figure:
+    on_long, on_empty = barriers(path, empty, ACCOUNT, first)
+    ratios = [least / mine for mine, least in zip(on_long, on_empty, strict=True)]
+    ms = [seconds * 1000 for seconds in on_long]
+    return found(
+        "G7",
+        "barrier",
+        ratios,
+        size,
+        floor=against("the same on an empty journal", [seconds * 1000 for seconds in on_empty], "ms", ms),
+    )
+
+
+def _bytes(reader: Reader, bytes_a_fact: float, size: str) -> Figure:
+    with reader.asking("reading what facts hold") as connection:
+        sql = "SELECT avg(length(data) + length(hash)) FROM (SELECT data, hash FROM events LIMIT 20000)"
+        least = float(driver(connection).execute(sql).fetchone()[0])
+    floor = against("the facts' own text and hash", [least], "bytes a fact", [bytes_a_fact])
+    return found("G10", "sqlite", [bytes_a_fact], size, floor=floor)
+
+
+# Questions
+
+
+def _questions(setting: Setting, reader: Reader, path: Path, size: str) -> list[Figure]:
+    asked = {name: ask for name, ask in questions(reader).items() if name in COLD}
+    warm = {name: _warm(ask, setting.rounds) for name, ask in asked.items()}
+    slowest = max(warm, key=lambda name: sorted(warm[name])[len(warm[name]) // 2])
+    floor = against("100 facts by their numbers (sqlite3)", _bare_page(reader, setting.rounds), "ms", warm[slowest])
+    figures = [found("G8", "warm", warm[slowest], f"{size}; {slowest}", floor=floor)]
+    cold = {name: [s * 1000 for s in cold_rounds(path, ask, setting.rounds)] for name, ask in asked.items()}
+    if all(cold.values()):
+        slowest = max(cold, key=lambda name: sorted(cold[name])[len(cold[name]) // 2])
+        figures.append(found("G8", "cold", cold[slowest], f"{size}; {slowest}"))
+    else:
+        figures += missing("G8", ["cold"], "this system cannot be asked to forget a file's pages")
+    return [*figures, found("G8", "scans", [float(_scans(reader))], f"{size}; {len(asked)} questions")]
+
+
+def _warm(ask: Callable[[], Any], rounds: int) -> list[float]:
+    ask()
+    found_ms = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ask()
+        found_ms.append((time.perf_counter() - began) * 1000)
+    return found_ms
+
+
+def _bare_page(reader: Reader, rounds: int) -> list[float]:
+    """Milliseconds in which sqlite3 alone reads as many facts as a page has."""
+    sql = "SELECT * FROM events WHERE account = ? AND seq > ? ORDER BY seq LIMIT 100"
+    with reader.asking("reading a page") as connection:
+        raw = driver(connection)
+        return _warm(lambda: raw.execute(sql, (reader.account, 1000)).fetchall(), rounds)
+
+
+def _scans(reader: Reader) -> int:
+    """Plans of these questions' statements that walk a whole table."""
+    texts: list[str] = []
+    with reader.at_once() as still:
+        asked = [ask for name, ask in questions(still).items() if name in COLD]
+        with still.asking("explaining questions") as connection:
+            raw = driver(connection)
+            raw.set_trace_callback(texts.append)
+            for ask in asked:
+                ask()
+            raw.set_trace_callback(None)
+            plans = [
+                row[3]
+                for text in texts
+                if text.lstrip().upper().startswith(("SELECT", "WITH"))
+                for row in raw.execute(f"EXPLAIN QUERY PLAN {text}")
+            ]
+    return sum(plan.startswith(("SCAN facts", "SCAN events")) for plan in plans)
+
+
+# Verification
+
+
+def _verification(setting: Setting, reader: Reader, size: str) -> list[Figure]:
+    ratios, ours, bare = [], [], []
+    for _ in range(setting.rounds if setting.rows < LONG else FEW):
+        verdict = verify(reader, fold=False)
+        if not verdict.ok:
+            raise AssertionError(verdict.problem)
+        least = bare_scan(reader)
+        ours.append(verdict.rows / verdict.chain_s)
+        bare.append(verdict.rows / least)
+        ratios.append(least / verdict.chain_s)
+    recent = []
+    for _ in range(setting.rounds):
+        began = time.perf_counter()
+        verify(reader, full=False)
+        recent.append(time.perf_counter() - began)
+    floor = against("a bare scan that hashes each fact's details", bare, "facts a second", ours)
+    per_row = [10_000 / rate for rate in bare]
+    return [
+        found("G9", "full", ratios, size, floor=floor),
+        found("G9", "recent", recent, size, floor=beside("the same of as many facts", per_row, "s")),
+    ]
