@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from oms.bench import floor, turns
 from oms.bench.beside_floor import stored_rows
@@ -15,9 +16,7 @@ from oms.bench.figures import NO_PEERS, Setting, against, found, missing
 from oms.bench.peers import dbos_cycle_file
 from oms.bench.record import Beside, Figure
 
-OURS = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from oms.bench.resuming import main; main(*sys.argv[2:])"
-)
+OURS = "import sys; sys.path.insert(0, sys.argv[1]); from oms.bench.resuming import main; main(*sys.argv[2:])"
 WORDS = ("OPEN", "RECONCILED")
 
 
@@ -48,7 +47,11 @@ def resumption(setting: Setting) -> list[Figure]:
     figures, commits = [], []
     for mark, count in counts.items():
         setting.say(f"G6: {count} open, {setting.rounds} rounds by turns …")
-        crowd = [_ours(setting.folder, count), _dbos(setting.folder, setting.peers, count), _floor(setting.folder, rows, count)]
+        crowd = [
+            _ours(setting.folder, count),
+            _dbos(setting.folder, setting.peers, count),
+            _floor(setting.folder, rows, count),
+        ]
         seconds: list[list[float]] = [[], [], []]
         for _ in range(setting.rounds):
             for each, seen in zip(crowd, seconds, strict=True):
@@ -66,7 +69,7 @@ def _times(mark: str, ours: list[float], theirs: list[float], least: Beside, nam
         "G6",
         mark,
         [other / mine for mine, other in zip(ours, theirs, strict=True)],
-        f"{sorted(ours)[len(ours) // 2]:.3f} s from start to reconciled",
+        f"{median(ours):.3f} s from start to reconciled",
         floor=least,
         peers=[against(name, theirs, "s", ours)],
     )
@@ -118,5 +121,3 @@ def _floor(folder: Path, rows: Path, count: int) -> Killed:
     left = _left(folder, place.name, make)
     command = (sys.executable, "-P", floor.__file__, "resume", str(rows), *map(str, files))
     return Killed(name="reading the same rows, and two commits (sqlite3)", left=left, place=place, resume=command)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from statistics import median
 
 from oms.bench import tiger
 from oms.bench.figures import Setting, beside, found, missing
@@ -34,7 +35,7 @@ def at_a_broker(setting: Setting, goals: Collection[str]) -> list[Figure]:
     if "G13" in goals:
         needed = 3 * CALL_S + Rules().confirm.total_seconds()
         delays = [one["money_to_bought"] for one in taken]
-        middle = sorted(delays)[len(delays) // 2]
+        middle = median(delays)
         size = f"{middle:.3f} s of {OWN_S + needed:.3f} s, {CALL_S:g} s a call"
         floor = beside("three calls and settlement.confirm", [needed], "s", middle / needed)
         figures.append(found("G13", "delay", [delay / (OWN_S + needed) for delay in delays], size, floor=floor))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 from oms.bench import syncs, turns
 from oms.bench.cycle import bench
 from oms.bench.figures import NO_PEERS, Setting, against, every_mark, found, missing
-from oms.bench.goals import ORDERS
 from oms.bench.floor import COMMITS
+from oms.bench.goals import ORDERS
 from oms.bench.record import Beside, Figure
 from oms.bench.turns import Pace
 
@@ -77,10 +78,8 @@ def against_the_floor(setting: Setting) -> list[Figure]:
     ours, bare = turns.paces(programs, setting.rounds, sizes, slow_us=SLOW_US)
     ratios = [mine / least for mine, least in zip(ours.rates, bare.rates, strict=True)]
     waits = COMMITS * SLOW_US / 1e6
-    idle = [
-        (least + waits) / (mine + waits) for mine, least in zip(ours.processor_s, bare.processor_s, strict=True)
-    ]
-    size = _size(sizes[0], ours)
+    idle = [(least + waits) / (mine + waits) for mine, least in zip(ours.processor_s, bare.processor_s, strict=True)]
+    size = size_of(sizes[0], ours)
     floor = against(FLOOR, bare.rates, "cycles a second", ours.rates)
     return [found("G3", mark, ratios, size, floor=floor, by_processor=idle) for mark in ("told", "grouped")]
 
@@ -101,15 +100,16 @@ def against_dbos(setting: Setting) -> list[Figure]:
     setting.say(f"G5: {setting.rounds} rounds by turns …")
     ours, wal, shipped, events, bare = turns.paces(programs, setting.rounds, sizes)
     floor = against(FLOOR, bare.rates, "cycles a second", ours.rates)
+    size = size_of(sizes[0], ours)
     other = against(programs[3].name, events.rates, "cycles a second", ours.rates)
     return [
-        times_faster(f"dbos-{name}", ours, theirs, program.name, _size(sizes[0], ours), floor, [other])
+        times_faster(f"dbos-{name}", ours, theirs, name=program.name, size=size, floor=floor, others=[other])
         for name, theirs, program in (("wal", wal, programs[1]), ("shipped", shipped, programs[2]))
     ]
 
 
 def times_faster(
-    mark: str, ours: Pace, theirs: Pace, name: str, size: str, floor: Beside | None, others: list[Beside]
+    mark: str, ours: Pace, theirs: Pace, *, name: str, size: str, floor: Beside, others: Sequence[Beside] = ()
 ) -> Figure:
     """A mark of G5 from the rounds of both."""
     return found(
@@ -123,6 +123,7 @@ def times_faster(
     )
 
 
-def _size(cycles: int, ours: Pace) -> str:
+def size_of(cycles: int, ours: Pace) -> str:
+    """How large a round was, and how fast it went."""
     text = f"{cycles} cycles a round, {median(ours.rates):.1f} a second"
     return f"{text}, {median(ours.processor_s) * 1000:.1f} ms of a processor each" if ours.processor_s else text

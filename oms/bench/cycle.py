@@ -42,6 +42,7 @@ class CycleBench:
         folder: Path,
         sells: int = 10,
         buys: int = 10,
+        *,
         journal: AccountJournal | None = None,
         mailbox: Mailbox | None = None,
         broker: NoopBroker | None = None,
@@ -118,18 +119,16 @@ def bench(folder: Path, sells: int = 10, buys: int = 10) -> Iterator[CycleBench]
         made.close()
 
 
-def serve(
-    folder: Path, lines: TextIO, answers: TextIO, made: CycleBench | None = None, *, told: bool = False
-) -> None:
+def serve(folder: Path, lines: TextIO, answers: TextIO, made: CycleBench | None = None, *, told: bool = False) -> None:
     """Print ``READY``; then for each line ``N`` run N cycles and print one JSON list of their N seconds.
 
     So that another program can time this one beside others, in alternating rounds. Ends with the input. With ``told``
     each cycle is told to the world.
     """
-    with closing(made or CycleBench(folder)) as made:
+    with closing(made or CycleBench(folder)) as running:
         if told:
-            made.tell_the_world()
+            running.tell_the_world()
         print("READY", file=answers, flush=True)
         for line in lines:
             if line.strip():
-                print(json.dumps([made.cycle() for _ in range(int(line))]), file=answers, flush=True)
+                print(json.dumps([running.cycle() for _ in range(int(line))]), file=answers, flush=True)

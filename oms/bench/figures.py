@@ -32,7 +32,9 @@ class Setting:
 
 def beside(what: str, rounds: Sequence[float], unit: str, ratio: float | None = None) -> Beside:
     """What was measured beside a figure."""
-    return Beside(what=what, spread=Spread.of(rounds), unit=unit, ratio=None if ratio is None else float(f"{ratio:.4g}"))
+    return Beside(
+        what=what, spread=Spread.of(rounds), unit=unit, ratio=None if ratio is None else float(f"{ratio:.4g}")
+    )
 
 
 def against(what: str, rounds: Sequence[float], unit: str, ours: Sequence[float]) -> Beside:

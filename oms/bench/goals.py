@@ -41,6 +41,8 @@ class Goal:
     """A promise of speed or scale, with its marks."""
 
     id: str
+    title: str
+    """A few words, for the picture."""
     sentence: str
     how: str
     """What is run, and what the physical limit beside it is."""
@@ -66,6 +68,7 @@ def _least(name: str, bound: float, unit: str, sentence: str) -> Mark:
 GOALS: tuple[Goal, ...] = (
     Goal(
         id="G1",
+        title="syncs of the disk",
         sentence="How often a cycle asks the disk to keep what it wrote, on SQLite, with the lease held.",
         how="fsync and fdatasync of the process are counted; the floor is three commits of the standard library's sqlite3",
         marks=(
@@ -75,14 +78,16 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G2",
+        title="PostgreSQL",
         sentence="How often PostgreSQL flushes its log for a cycle when 64 accounts trade at once.",
         how="the server's own statistics; the floor is that of three bare commits a cycle from as many connections",
         marks=(_most("syncs", 0.25, "log flushes a cycle", "64 accounts"),),
     ),
     Goal(
         id="G3",
+        title="against three bare commits",
         sentence="Cycles a second against the least durable work, each sync of the disk made to take 2 ms.",
-        how="alternating rounds beside three commits of the very rows that the product wrote, by the standard library's sqlite3",
+        how="alternating rounds beside three commits of the very rows that the product wrote, by sqlite3 alone",
         marks=(
             _least("told", 0.35, "of the floor", "a cycle of 20 orders"),
             _least("grouped", 0.6, "of the floor", "the same, the mark for soft commits grouped per tick"),
@@ -90,6 +95,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G5",
+        title="faster than DBOS",
         sentence="Cycles a second against DBOS doing the same cycle.",
         how="alternating rounds, one process each; the floor is that of G3 without its 2 ms",
         marks=(
@@ -100,6 +106,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G6",
+        title="start after a kill",
         sentence="From the start of the process to reconciled, with cycles that a killed process left open.",
         how="alternating rounds beside DBOS with as many open workflows; the floor reads the same files and commits twice",
         marks=(
@@ -110,12 +117,14 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G7",
+        title="long journal",
         sentence="A phase's durable commit on a long journal against the same on an empty one.",
         how="alternating cycles on both journals",
         marks=(_least("barrier", 0.8, "of an empty journal's speed", "the commit before a sending phase"),),
     ),
     Goal(
         id="G8",
+        title="questions to a long journal",
         sentence="Questions that the engine and its operator ask of a long journal.",
         how="the slowest of: resume look-up, by cycle, last 100, by symbol, by account; their plans are read for a SCAN",
         marks=(
@@ -126,6 +135,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G9",
+        title="verification",
         sentence="How fast a journal is verified.",
         how="beside a bare scan that reads every stored row and hashes its details",
         marks=(
@@ -135,6 +145,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G10",
+        title="bytes a fact",
         sentence="Disk for a fact, with every table and index.",
         how="size of the database by its facts; the floor is the facts' own text and hash",
         marks=(
@@ -144,40 +155,46 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G11",
+        title="processor time of",
         sentence="Processor time of a command against a bare interpreter that does nothing.",
-        how="alternating rounds of whole processes",
+        how="alternating rounds of whole processes; pandas, yfinance, tigeropen, alembic and fastapi count as heavy",
         marks=(
             _most("help", 7.0, "bare interpreters", "--help"),
             _most("status", 50.0, "bare interpreters", "status"),
-            _most("imports", 0.0, "packages", "of pandas, yfinance, tigeropen, alembic, fastapi imported by either"),
+            _most("imports", 0.0, "packages", "heavy packages imported by either"),
         ),
     ),
     Goal(
         id="G12",
+        title="orders at a slow broker",
         sentence="20 sells and 20 buys at a broker of 100 ms a call: a round of orders against its slowest call.",
         how="the real engine and Tiger's SDK at a gateway of the tests; the floor is one slowest call",
         marks=(_most("round", 1.2, "slowest calls", "the slower one of both rounds"),),
     ),
     Goal(
         id="G13",
+        title="money read to first buy",
         sentence="From the first reading that covers the proceeds to the first buy on the wire.",
         how="as G12; what is allowed is 0.2 s, three calls and settlement.confirm; the floor is the last two",
         marks=(_most("delay", 1.0, "of what is allowed", "with polling"),),
     ),
     Goal(
         id="G14",
+        title="screen",
         sentence="The screen of 118 symbols over a year of bars, loaded.",
         how="processor time of this process; the machine is not waited for",
         marks=(_most("screen", 50.0, "ms", "from the filters to the wishes"),),
     ),
     Goal(
         id="G15",
+        title="simulation",
         sentence="Simulated cycles a second on one core, on the production store in memory.",
         how="seeded worlds in bad weather, by processor time; the floor writes the same rows with sqlite3 in memory",
         marks=(_least("cycles", 150.0, "cycles a second", "whole worlds, their laws judged"),),
     ),
     Goal(
         id="G16",
+        title="PostgreSQL, workers",
         sentence="PostgreSQL: cycles a second with 1, 2 and 4 workers against what the server itself commits.",
         how="64 accounts; the floor is three commits of the same bytes a cycle from as many connections",
         marks=(
@@ -187,6 +204,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G17",
+        title="memory",
         sentence="Memory of a worker after many cycles against after 100.",
         how="resident pages of one process",
         marks=(_most("memory", 1.05, "times", "late against early"),),

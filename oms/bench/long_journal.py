@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from oms.bench.beside_empty import barriers, cold_rounds
@@ -24,7 +25,9 @@ LONG = 2_000_000
 def long_journal(setting: Setting, goals: Collection[str]) -> list[Figure]:
     """Those of G7, G8, G9 and G10 that are wanted, on one journal."""
     path = setting.folder / "long.db"
-    setting.say(f"{', '.join(sorted(goals, key=lambda goal: int(goal[1:])))}: filling a journal with {setting.rows:,} facts …")
+    setting.say(
+        f"{', '.join(sorted(goals, key=lambda goal: int(goal[1:])))}: filling a journal with {setting.rows:,} facts …"
+    )
     made = fill(path, setting.rows)
     size, figures = f"{made.rows:,} facts, {made.cycles:,} cycles", []
     with closing(open_reader(f"sqlite:///{path.as_posix()}")) as reader:
@@ -69,12 +72,12 @@ def _bytes(reader: Reader, bytes_a_fact: float, size: str) -> Figure:
 def _questions(setting: Setting, reader: Reader, path: Path, size: str) -> list[Figure]:
     asked = {name: ask for name, ask in questions(reader).items() if name in COLD}
     warm = {name: _warm(ask, setting.rounds) for name, ask in asked.items()}
-    slowest = max(warm, key=lambda name: sorted(warm[name])[len(warm[name]) // 2])
+    slowest = max(warm, key=lambda name: median(warm[name]))
     floor = against("100 facts by their numbers (sqlite3)", _bare_page(reader, setting.rounds), "ms", warm[slowest])
     figures = [found("G8", "warm", warm[slowest], f"{size}; {slowest}", floor=floor)]
     cold = {name: [s * 1000 for s in cold_rounds(path, ask, setting.rounds)] for name, ask in asked.items()}
     if all(cold.values()):
-        slowest = max(cold, key=lambda name: sorted(cold[name])[len(cold[name]) // 2])
+        slowest = max(cold, key=lambda name: median(cold[name]))
         figures.append(found("G8", "cold", cold[slowest], f"{size}; {slowest}"))
     else:
         figures += missing("G8", ["cold"], "this system cannot be asked to forget a file's pages")

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from oms.bench.cycle import CycleBench
+from oms.errors import TryAgainError
 from oms.gateways.system_clock import SystemClock
 from oms.journal.postgres.address import Address, parse
 from oms.journal.postgres.inbox import PostgresInbox
@@ -27,6 +28,10 @@ BYTES = 12_000
 """Of each commit of the floor: about a third of the rows of one cycle."""
 COMMITS = 3
 """Barriers of a cycle that tells the world: the least durable work (see docs/scale.md)."""
+
+
+SETUP_S = 300.0
+"""Longest wait until every account of every worker has its connection and its first cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +105,12 @@ def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
         context.Process(target=_work, args=(place.url, share, seconds, (ready, start), answers)) for share in shares
     ]
     for each in crowd:
+        each.daemon = True  # one that hangs does not keep the bench from ending
         each.start()
-    ready.wait()
+    try:
+        ready.wait(SETUP_S)
+    except threading.BrokenBarrierError:
+        raise TryAgainError(f"bench: a worker did not get ready within {SETUP_S:.0f} s") from None
     with _connect(place) as raw:
         before, size = _syncs(raw), _size(raw)
         start.set()

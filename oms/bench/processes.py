@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from oms.bench.cycle import bench
 from oms.bench.figures import Setting, beside, every_mark, found, missing
@@ -18,7 +19,8 @@ HEAVY = frozenset({"pandas", "yfinance", "tigeropen", "alembic", "fastapi"})
 COMMAND = "import sys; sys.path.insert(0, {root!r}); from oms.cli import main; main({arguments!r})"
 NAMES = (
     "import atexit, json, sys; sys.path.insert(0, {root!r});"
-    "atexit.register(lambda: print(json.dumps([*sys.modules]), file=sys.stderr)); from oms.cli import main; main({arguments!r})"
+    "atexit.register(lambda: print(json.dumps([*sys.modules]), file=sys.stderr));"
+    "from oms.cli import main; main({arguments!r})"
 )
 MEMORY = """
 import gc, sys
@@ -60,8 +62,8 @@ def commands(setting: Setting) -> list[Figure]:
     figures = []
     for name, seconds in ours.items():
         ratios = [mine / least for mine, least in zip(seconds[1:], bare, strict=True)]
-        middle = sorted(seconds[1:])[setting.rounds // 2] * 1000
-        floor = beside("a bare interpreter", [s * 1000 for s in bare], "ms of a processor", sorted(ratios)[len(ratios) // 2])
+        middle = median(seconds[1:]) * 1000
+        floor = beside("a bare interpreter", [s * 1000 for s in bare], "ms of a processor", median(ratios))
         figures.append(found("G11", name, ratios, f"{middle:.0f} ms of a processor", floor=floor))
     heavy = set().union(*(_imported(arguments, place) for arguments in asked.values())) & HEAVY
     return [*figures, found("G11", "imports", [float(len(heavy))], ", ".join(sorted(heavy)) or "none of them")]

@@ -114,7 +114,9 @@ class Record(_Value):
     figures: tuple[Figure, ...]
 
     @classmethod
-    def of(cls, size: Literal["quick", "full"], machine: Machine, versions: dict[str, str], figures: Sequence[Figure]) -> Record:
+    def of(
+        cls, size: Literal["quick", "full"], machine: Machine, versions: dict[str, str], figures: Sequence[Figure]
+    ) -> Record:
         """A run that ended now."""
         own = {"oms": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
         return cls(

@@ -1,7 +1,7 @@
 """How long a process takes from its start until every cycle that a killed one left open is reconciled with the broker.
 
-``open FOLDER N`` leaves N accounts' cycles in the middle of their buys, each with a broker's book beside it; ``resume FOLDER N``
-prints RECONCILED and the most commits that one of them needed, the lease's among them.
+``open FOLDER N`` leaves N accounts' cycles in the middle of their buys, each with a broker's book beside it; ``resume
+FOLDER N`` prints RECONCILED and the most commits that one of them needed, the lease's among them.
 """
 
 from __future__ import annotations

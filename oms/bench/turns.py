@@ -1,4 +1,4 @@
-"""Rounds by turns: programs that run cycles when asked, each in a process of its own, and what their rounds make as ratios."""
+"""Rounds by turns: programs that run cycles when asked, each in a process of its own, timed and counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,6 @@ OURS = (
     "made = cycle_on_postgres.made(folder, url[0]) if url else cycle.CycleBench(folder, orders, orders);"
     "cycle.serve(folder, sys.stdin, sys.stdout, made, told=told)"
 )
-RECONCILE_S = 300.0
-"""Longest wait for a program to say its word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,16 @@ def the_floor(folder: Path, rows: Path, *, in_memory: bool = False) -> Program:
     more = ("memory",) if in_memory else ()
     command = (sys.executable, "-P", floor.__file__, "cycles", str(place), str(rows), *more)
     return Program(name="three commits of the same rows (sqlite3)", command=command, folder=place)
+
+
+def floor_on_postgres(folder: Path, url: str) -> Program:
+    """The least durable work on a server."""
+    place = _folder(folder, "floor-postgres")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from oms.bench.floor_on_postgres import serve; serve(sys.argv[2])"
+    )
+    command = (sys.executable, "-P", "-c", code, str(ROOT), url)
+    return Program(name="three commits of the same bytes", command=command, folder=place)
 
 
 def dbos(folder: Path, python: str, tuning: str, url: str | None = None) -> Program:
@@ -187,7 +195,7 @@ def syncs_a_cycle(program: Program, rounds: int, cycles: int) -> list[float]:
     return found
 
 
-def until_word(command: Sequence[str], word: str, then: Callable[[], None] = lambda: None) -> tuple[float, list[str]]:
+def until_word(command: Sequence[str], word: str) -> tuple[float, list[str]]:
     """Seconds from the start of a process until it prints a line that begins with ``word``; and that line in words.
 
     The process is killed then.
@@ -203,5 +211,4 @@ def until_word(command: Sequence[str], word: str, then: Callable[[], None] = lam
         process.stdin.close()
     if not found.startswith(word):
         raise TryAgainError(f"bench: {command[-1]} answered {found!r}, not {word}")
-    then()
     return took, found.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from statistics import median
 
 from oms.bench import screen, turns
 from oms.bench.figures import Setting, against, found
@@ -20,7 +21,7 @@ def screened(setting: Setting) -> list[Figure]:
     setting.say("G14: screens …")
     clock, work = screen.rounds(max(setting.rounds, 15))
     ms = [seconds * 1000 for seconds in work]
-    middle = sorted(clock)[len(clock) // 2] * 1000
+    middle = median(clock) * 1000
     size = f"{screen.SYMBOLS} symbols, {screen.DAYS} days; {middle:.1f} ms by the clock"
     return [found("G14", "screen", ms, size)]
 
@@ -40,7 +41,9 @@ def simulated(setting: Setting) -> list[Figure]:
         rates.append(done / (time.process_time() - began))
         cycles += done
     size = f"{cycles} cycles of {facts / cycles:.0f} facts"
-    floor = against("as many facts in three commits (sqlite3 in memory)", _bare(setting, facts // cycles), "cycles a second", rates)
+    floor = against(
+        "as many facts in three commits (sqlite3 in memory)", _bare(setting, facts // cycles), "cycles a second", rates
+    )
     return [found("G15", "cycles", rates, size, floor=floor)]
 
 

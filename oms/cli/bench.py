@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from oms.cli import bench_fleets, bench_screen, options
+from oms.cli import bench_all, bench_fleets, bench_screen, options
 
 
 @click.group()
@@ -193,3 +193,6 @@ def web(*, json_: bool, rows: int, readers: int, folder: str | None) -> None:
 
 
 bench.add_command(bench_fleets.partitions)
+bench.add_command(bench_all.all_)
+bench.add_command(bench_all.chart_)
+bench.add_command(bench_all.show)

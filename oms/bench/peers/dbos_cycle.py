@@ -1,7 +1,8 @@
 """A trading cycle as a workflow of DBOS: each send and each reading is a step, as its documentation advises.
 
-``cycles URL shipped|wal`` answers as ``oms bench cycle --serve`` does; ``open URL shipped|wal N`` leaves N workflows in the
-middle of their buys and prints OPEN; ``resume URL shipped|wal N`` prints RECONCILED when DBOS has brought each of them back to where it was.
+``cycles URL shipped|wal`` answers as ``oms bench cycle --serve`` does; ``open URL shipped|wal N`` leaves N workflows in
+the middle of their buys and prints OPEN; ``resume URL shipped|wal N`` prints RECONCILED when DBOS has brought each of them
+back to where it was.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _launch(url: str, tuning: str) -> None:
 
 def main(task: str, url: str, tuning: str, count: str = "0") -> None:
     """Run what the arguments ask for."""
-    global _wanted, _word  # noqa: PLW0603  # one process does one thing
+    global _wanted, _word  # one process does one thing
     if task != "cycles":
         _wanted, _word = int(count), "OPEN" if task == "open" else "RECONCILED"
         _halting.set()

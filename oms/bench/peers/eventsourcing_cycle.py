@@ -25,17 +25,17 @@ class Cycle(Aggregate):
         self.phase = "SELLING"
 
     @event("Sent")
-    def send(self, symbol: str, side: str, quantity: int, price: str) -> None:
+    def send(self, symbol: str, side: str, quantity: int, price: str) -> None:  # noqa: ARG002  # they are what the event holds
         """Write down an intent, before it leaves."""
         self.sent.append(symbol)
 
     @event("Filled")
-    def fill(self, symbol: str, quantity: int, price: str) -> None:
+    def fill(self, symbol: str, quantity: int, price: str) -> None:  # noqa: ARG002  # they are what the event holds
         """Write down what the broker answered."""
         self.filled.append(symbol)
 
     @event("PhaseChanged")
-    def enter(self, phase: str, funds: str) -> None:
+    def enter(self, phase: str, funds: str) -> None:  # noqa: ARG002  # they are what the event holds
         """Enter the next phase."""
         self.phase = phase
 
