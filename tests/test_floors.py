@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "backup": BELOW_ROOF,
     "audit": BELOW_ROOF - {"engine"},
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup", "fleet"},
-    "bench": BELOW_ROOF | {"audit", "questions", "web"},
+    "bench": BELOW_ROOF | {"audit", "questions", "sim", "web"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
     "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions", "fleet"},
     "cli": BELOW_ROOF - {"engine"}

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,6 +103,7 @@ def recorded(setting: Setting, machine: Machine, figures: Collection[Figure]) ->
     return Record.of("quick" if setting.quick else "full", machine, versions(setting.peers), in_order(figures))
 
 
+@cache
 def versions(peers: str | None) -> dict[str, str]:
     """What was beside the product."""
     found = {}

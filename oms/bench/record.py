@@ -75,10 +75,9 @@ class Figure(_Value):
 
 
 class Machine(_Value):
-    """What it was measured on."""
+    """What it was measured on; not which one, for a record is shown to others."""
 
     system: str
-    processor: str
     cores: int
     load_before: float | None = None
     """Processes that wanted the processors in the minute before."""
@@ -89,18 +88,9 @@ class Machine(_Value):
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         return cls(
             system=f"{platform.system()} {platform.machine()}",
-            processor=_processor(),
             cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             load_before=None if load is None else kept(load),
         )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
-    except OSError:
-        return platform.processor() or "unknown"
 
 
 class Record(_Value):

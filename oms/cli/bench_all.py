@@ -67,6 +67,7 @@ def all_(
     goals = room.wanted_goals(only)
     if peers is not None:
         room.peer_versions(peers)
+    _refuse_unwritable(json_, picture)
     machine = Machine.here()
     with tempfile.TemporaryDirectory(prefix="oms-bench-", dir=folder) as made:
         setting = Setting(
@@ -78,23 +79,40 @@ def all_(
             say=lambda text: click.echo(text, err=True),
             rounds=rounds,
         )
-        figures = [figure for some in room.measured(setting, goals) for figure in some]
-        record = room.recorded(setting, machine, [figure for figure in figures if figure.goal in goals])
-    if json_ != "-":
-        for line in told(record):
-            click.echo(line)
-    _keep(record, json_, picture)
+        figures: list[Figure] = []
+        record = room.recorded(setting, machine, figures)
+        for some in room.measured(setting, goals):
+            figures += [figure for figure in some if figure.goal in goals]
+            record = room.recorded(setting, machine, figures)
+            _keep(record, json_, picture)  # at once: a run may take hours, and be stopped
+    if json_ == "-":
+        click.echo(record.text(), nl=False)
+        return
+    for line in told(record):
+        click.echo(line)
 
 
 def _keep(record: Record, json_: str | None, picture: str | None) -> None:
     from oms.bench.chart import chart
 
-    if json_ == "-":
-        click.echo(record.text(), nl=False)
-    elif json_ is not None:
-        Path(json_).write_text(record.text(), "utf-8")
+    if json_ not in (None, "-"):
+        _write(json_, record.text())
     if picture is not None:
-        Path(picture).write_text(chart(record), "utf-8")
+        _write(picture, chart(record))
+
+
+def _write(file: str | None, text: str) -> None:
+    try:
+        Path(str(file)).write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _refuse_unwritable(*files: str | None) -> None:
+    """Before anything is measured."""
+    for file in files:
+        if file not in (None, "-") and not Path(str(file)).absolute().parent.is_dir():
+            raise UsageError(f"{file}: cannot be written: its folder is not there")
 
 
 @click.command("chart")
@@ -105,7 +123,7 @@ def chart_(*, record: str, picture: str) -> None:
     """Draw RECORD, the JSON of `bench all`, as the SVG file PICTURE."""
     from oms.bench.chart import chart
 
-    Path(picture).write_text(chart(_read(record)), "utf-8")
+    _write(picture, chart(_read(record)))
 
 
 @click.command("show")
@@ -127,8 +145,17 @@ def _read(file: str) -> Record:
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[:3]
-        raise UsageError(f"{file}: expected the JSON that `bench all --json FILE` writes: {' '.join(first)}") from None
+        raise UsageError(f"{file}: expected the JSON that `bench all --json FILE` writes; {_first(error)}") from None
+
+
+def _first(error: ValueError) -> str:
+    """What is wrong, in the first place where it is."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return "it is no text"
+    where, message = error.errors()[0]["loc"], error.errors()[0]["msg"]
+    return f"{'.'.join(map(str, where)) or 'the file'}: {message}"
 
 
 # For a person
@@ -137,8 +164,8 @@ def _read(file: str) -> Record:
 def told(record: Record) -> Iterator[str]:
     """A record in lines."""
     machine = record.machine
-    load = "" if machine.load_before is None else f", load {machine.load_before:.1f} before"
-    yield f"{record.size} run of {record.at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores ({machine.processor}{load})"
+    load = "" if machine.load_before is None else f", {machine.load_before:.1f} processes wanted them when it began"
+    yield f"{record.size} run of {record.at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores{load}"
     yield ", ".join(f"{name} {number}" for name, number in record.versions.items())
     goal = ""
     for figure in record.figures:

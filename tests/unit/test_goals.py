@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from oms.bench import every_goal
 from oms.bench.chart import chart, lines
-from oms.bench.figures import against, found, missing
+from oms.bench.figures import Setting, against, found, missing
 from oms.bench.goals import GOALS, Mark
 from oms.bench.record import Figure, Machine, Record
 from oms.cli import main, oms
-from oms.errors import UsageError
+from oms.errors import StorageError, UsageError
 
 NAMES = [f"G{number}" for number in range(1, 18) if number != 4]
 
@@ -34,7 +34,7 @@ def every_figure() -> list[Figure]:
 
 @pytest.fixture
 def record() -> Record:
-    machine = Machine(system="Linux", processor="one <fast> one", cores=2, load_before=0.5)
+    machine = Machine(system="Linux", cores=2, load_before=0.5)
     return Record.of("quick", machine, {"dbos": "3.4.0"}, every_figure())
 
 
@@ -123,6 +123,37 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, capsys: pytest.Capt
             main(["bench", "show", str(file)])
         assert ended.value.code == 2
         assert "expected the JSON that `bench all --json FILE` writes" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_an_hour_of_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and nothing was measured."""
+    monkeypatch.setattr(every_goal, "measured", None)
+    for option in ("--json", "--chart"):
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "all", option, str(tmp_path / "nowhere" / "file")])
+        assert ended.value.code == 2
+        assert "its folder is not there" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_kept_although_the_rest_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file holds each figure as soon as there is one; one that fails is told as not measured, with its reason."""
+
+    def fails(_: Setting, __: object) -> list[Figure]:
+        raise StorageError("the disk is gone")
+
+    def works(_: Setting, __: object) -> list[Figure]:
+        return [found("G14", "screen", [1.0], "made up")]
+
+    monkeypatch.setattr(every_goal, "MEASURES", ((frozenset({"G14"}), works), (frozenset({"G17"}), fails)))
+    file = tmp_path / "bench.json"
+    assert asked("all", "--only", "G14,G17", "--json", str(file)).exit_code == 0
+    figures = Record.model_validate_json(file.read_text("utf-8")).figures
+    assert [(figure.goal, figure.met, figure.why_not) for figure in figures] == [
+        ("G14", True, None),
+        ("G17", None, "failed: the disk is gone"),
+    ]
 
 
 def test_an_interpreter_without_the_other_products_is_refused() -> None:
