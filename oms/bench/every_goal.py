@@ -83,8 +83,18 @@ def measured(setting: Setting, goals: Collection[str]) -> Iterator[list[Figure]]
             inside = replace(setting, folder=Path(folder))
             try:
                 yield measure(inside, now)
-            except (OmsError, AssertionError, OSError, subprocess.SubprocessError) as error:
-                yield [each for goal in sorted(now) for each in missing(goal, every_mark(goal), f"failed: {error}")]
+            except Exception as error:  # noqa: BLE001  # an hour of other figures must not be lost with it
+                yield [
+                    each
+                    for goal in sorted(now)
+                    for each in missing(goal, every_mark(goal), f"failed: {_sentence(error)}")
+                ]
+
+
+def _sentence(error: Exception) -> str:
+    """An error of ours in its own words; another one's first line, with its kind."""
+    lines = str(error).splitlines() or [""]
+    return lines[0] if isinstance(error, OmsError) else f"{type(error).__name__}: {lines[0]}"
 
 
 def in_order(figures: Collection[Figure]) -> list[Figure]:

@@ -140,6 +140,7 @@ GOALS: tuple[Goal, ...] = (
         how="beside a bare scan that reads every stored row and hashes its details",
         marks=(
             _least("full", 0.7, "of a bare scan", "the whole chain"),
+            _least("two", 1.8, "of a bare scan", "the whole chain, on two processes"),
             _most("recent", 0.2, "s", "the newest 10,000 facts"),
         ),
     ),

@@ -15,7 +15,7 @@ from oms.bench.figures import Setting, against, found, missing
 from oms.bench.goals import GOALS, Mark
 from oms.bench.record import Figure, Machine, Record
 from oms.cli import main, oms
-from oms.errors import StorageError, UsageError
+from oms.errors import UsageError
 
 NAMES = [f"G{number}" for number in range(1, 18) if number != 4]
 
@@ -141,7 +141,7 @@ def test_what_was_measured_is_kept_although_the_rest_fails(tmp_path: Path, monke
     """The file holds each figure as soon as there is one; one that fails is told as not measured, with its reason."""
 
     def fails(_: Setting, __: object) -> list[Figure]:
-        raise StorageError("the disk is gone")
+        raise OSError("the disk is gone")
 
     def works(_: Setting, __: object) -> list[Figure]:
         return [found("G14", "screen", [1.0], "made up")]
@@ -152,7 +152,7 @@ def test_what_was_measured_is_kept_although_the_rest_fails(tmp_path: Path, monke
     figures = Record.model_validate_json(file.read_text("utf-8")).figures
     assert [(figure.goal, figure.met, figure.why_not) for figure in figures] == [
         ("G14", True, None),
-        ("G17", None, "failed: the disk is gone"),
+        ("G17", None, "failed: OSError: the disk is gone"),
     ]
 
 
