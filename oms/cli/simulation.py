@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the simulator is imported by the commands that need it
     from oms.model.rules import Rules
     from oms.sim.campaign import Report
 
+CYCLES = click.IntRange(1, 500)
 RED = 1
 """Exit code of a campaign in which a law broke."""
 
@@ -30,9 +31,10 @@ def sim() -> None:
 @options.as_json
 @click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Worlds to live.")
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
+@click.option("--cycles", type=CYCLES, help="Cycles of each world, for long lives. Default: one to three, by chance.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes at once. Default: the cores of this machine.")
 @click.option("--in-ram", is_flag=True, help="Keep the journal in a plain list, for volume, instead of the real store.")
-def run(*, json_: bool, seeds: int, start: int, jobs: int | None, in_ram: bool) -> int:
+def run(*, json_: bool, seeds: int, start: int, cycles: int | None, jobs: int | None, in_ram: bool) -> int:
     """Live many seeded worlds and hold every law against each.
 
     With --config FILE the cycles run under the limits of that configuration; else each seed draws its own.
@@ -42,9 +44,10 @@ def run(*, json_: bool, seeds: int, start: int, jobs: int | None, in_ram: bool) 
 
     report = Report()
     with Bar(seeds) as bar:
-        for report in campaign(range(start, start + seeds), _rules(), jobs=jobs or cores(), in_ram=in_ram):
+        worlds = range(start, start + seeds)
+        for report in campaign(worlds, _rules(), jobs=jobs or cores(), in_ram=in_ram, cycles=cycles):
             bar.move(report.seeds, report.tally.cycles, len(report.failures))
-    show(_report(report, start, in_ram=in_ram), _told, json_=json_)
+    show(_report(report, start, cycles, in_ram=in_ram), _told, json_=json_)
     return RED if report.failures else 0
 
 
@@ -57,7 +60,7 @@ def _rules() -> Rules | None:
     return app.rules_of(options.configuration().config)
 
 
-def _report(report: Report, start: int, *, in_ram: bool) -> Answer:
+def _report(report: Report, start: int, cycles: int | None, *, in_ram: bool) -> Answer:
     from oms.sim.campaign import PHASES, coverage, unvisited
 
     tally = report.tally
@@ -65,6 +68,7 @@ def _report(report: Report, start: int, *, in_ram: bool) -> Answer:
         "schema": "oms.sim-run/1",
         "seeds": report.seeds,
         "start": start,
+        "cycles_each": cycles,
         "store": "list" if in_ram else "sqlite in memory",
         "seconds": round(report.seconds, 1),
         "cycles": tally.cycles,
@@ -109,6 +113,7 @@ def _told(answer: Answer) -> Iterator[str]:
         yield f"corners not visited ({len(answer['unvisited'])}): " + ", ".join(answer["unvisited"])
     yield ""
     where = " --in-ram" if answer["store"] == "list" else ""
+    where += f" --cycles {answer['cycles_each']}" if answer["cycles_each"] else ""
     for failure in answer["failures"]:
         yield f"seed {failure['seed']}: {failure['violations'][0]}"
         yield f"  oms sim replay {failure['seed']}{where}"
@@ -125,13 +130,15 @@ def _told(answer: Answer) -> Iterator[str]:
     "--without", default="", metavar="NAMES", help="Parts to leave out, with commas, as a shrunk seed names them."
 )
 @click.option("--in-ram", is_flag=True, help="Keep the journal in a plain list, as in the campaign that failed.")
-def replay(*, seed: int, trace: bool, shorten: bool, without: str, in_ram: bool) -> int:
+@click.option("--cycles", type=CYCLES, help="Cycles of the world, as in the campaign that failed.")
+def replay(*, seed: int, trace: bool, shorten: bool, without: str, in_ram: bool, cycles: int | None) -> int:
     """Live one seeded world again, event by event, and say which laws it breaks."""
     from oms.sim.judge import judge
     from oms.sim.scenario import draw
     from oms.sim.shrink import command, shrink
 
-    scenario = draw(seed, _rules(), on_sqlite=not in_ram).leaving_out(name for name in without.split(",") if name)
+    drawn = draw(seed, _rules(), on_sqlite=not in_ram, cycles=cycles)
+    scenario = drawn.leaving_out(name for name in without.split(",") if name)
     verdict = judge(scenario, None if shorten or not trace else click.echo)
     if verdict.failed and shorten:
         verdict = shrink(verdict, say=lambda line: click.echo(line, err=True))

@@ -32,7 +32,7 @@ from oms.engine.orders import (
     Wait,
 )
 from oms.engine.reads import FETCH_LIMIT_S, READ_LIMIT_S, Reads
-from oms.engine.refusals import refusal
+from oms.engine.refusals import Tallies, refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
 from oms.engine.watching import Told, Unwatched
@@ -116,6 +116,7 @@ class Driver:
         self._reads = Reads(hands, clock, journal, whom=broker.name, lease_s=settings.lease_s, stopping=stopping)
         self._last_now: datetime | None = None
         self._older = OlderOrders()
+        self._tallies = Tallies()
         self._told = Told()
         own = MessageRate(clock, settings.messages_per_minute, settings.max_in_flight)
         self._rate: Rate = settings.rate or own
@@ -386,9 +387,9 @@ class Driver:
     def _refuses(self, order: Order) -> OrderBlocked | None:
         """The rule that has come to bear on an order since it was decided to send it."""
         self.look_at_the_clock()
-        cycle = self.state.open_cycle
+        state, rules, cycle = self.state, self.rules, self.state.open_cycle
         assert cycle is not None
-        return refusal(self.state, cycle, order, self.seen, self.rules)
+        return refusal(state, cycle, order, self.seen, rules, self._tallies.of(state, cycle, rules))
 
     def _quotes_for_sending(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes no older than a second, read again where they are."""
@@ -470,8 +471,7 @@ class Driver:
 
     def _since_foreign(self) -> datetime:
         """From so far back that a foreign order which was last seen open is seen to have ended."""
-        is_any_open = any(order.open for order in self.state.external.values())
-        return self.seen.now - (LOOK_BACK_FOREIGN if is_any_open else LOOK_BACK)
+        return self.seen.now - (LOOK_BACK_FOREIGN if any(o.open for o in self.state.external.values()) else LOOK_BACK)
 
     def _since(self) -> datetime:
         """From before the oldest order that may still say something new."""

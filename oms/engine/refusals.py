@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from oms.engine.orders import Seen
 from oms.model import risk
 from oms.model.account import Session
+from oms.model.changing import replace
 from oms.model.cycle import Cycle
 from oms.model.detail import HaltScope
 from oms.model.event import OrderBlocked
@@ -18,7 +20,7 @@ from oms.model.order import ZERO, Order, OrderPhase, OrdStatus, Side
 from oms.model.plan import promised_of
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.settlement import GOOD_FAITH
-from oms.model.state import AccountState
+from oms.model.state import AccountState, Holding
 
 STALE = "stale_on_resume"
 """Rule of what an earlier process or an earlier day left behind and that may not be sent any more."""
@@ -94,8 +96,73 @@ def is_day_of(cycle: Cycle, side: Side, session: Session, rules: Rules) -> bool:
     return session.day == cycle.opened.trading_day
 
 
-def refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules) -> OrderBlocked | None:
-    """The first rule that refuses this order, with its limit and value; None when it may be sent."""
+class Tally:
+    """What the rules for buys count over all orders of an account and its open cycle: once for a whole round of orders.
+
+    It is true for the facts it was made from. Each figure is reckoned when a rule first asks for it, so that one that
+    cannot be reckoned refuses under that rule's name.
+    """
+
+    def __init__(self, state: AccountState, cycle: Cycle, rules: Rules) -> None:
+        self._state, self._cycle, self._rules = state, cycle, rules
+        self.seq = state.seq
+        """The fact up to which it counts."""
+
+    @cached_property
+    def open_sells(self) -> int:
+        """Sells of the cycle after which no buy may follow."""
+        return sum(1 for sell in self._cycle.sells if sell.ever_quarantined or not sell.is_closed)
+
+    @cached_property
+    def rejected(self) -> int:
+        """Orders of the cycle that the broker rejected."""
+        return sum(1 for other in self._cycle.orders.values() if other.ord_status is OrdStatus.REJECTED)
+
+    @cached_property
+    def committed(self) -> Mapping[str, Decimal]:
+        """What our unclosed buys may still add, by symbol."""
+        return committed_to(self._state.orders)
+
+    @cached_property
+    def cost(self) -> Decimal:
+        """What the buys of the cycle may cost that are sent or may be."""
+        alive = [order for order in self._cycle.buys if order.sends or not order.is_closed]
+        return sum((cost_ceiling(o.order_qty, o.worst_px, self._rules.fee_allowance) for o in alive), ZERO)
+
+    @cached_property
+    def _trades(self) -> int:
+        return trades_today(self._state, self._cycle)
+
+    @cached_property
+    def _unsent(self) -> list[int]:
+        """Places of the cycle's unsent buys."""
+        return sorted(o.index for o in self._cycle.buys if o.phase is OrderPhase.LOCAL)
+
+    def trades_before(self, order: Order) -> int:
+        """Trades of the day without this order, and with the unsent buys that stand before it."""
+        return self._trades - _may_be_a_trade(order) + bisect_left(self._unsent, order.index)
+
+
+class Tallies:
+    """Remembers the last tally, for those who ask for one order after the other."""
+
+    def __init__(self) -> None:
+        self._last: Tally | None = None
+
+    def of(self, state: AccountState, cycle: Cycle, rules: Rules) -> Tally:
+        """The tally of these facts."""
+        if self._last is None or self._last.seq != state.seq:
+            self._last = Tally(state, cycle, rules)
+        return self._last
+
+
+def refusal(  # noqa: PLR0917  # all that a decision is made from, each of a type of its own
+    state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules, tally: Tally | None = None
+) -> OrderBlocked | None:
+    """The first rule that refuses this order, with its limit and value; None when it may be sent.
+
+    ``tally``, of these very facts, spares counting again where several orders are looked at.
+    """
     if cycle.aborted is not None:
         return blocked(order, cycle.aborted.rule, "same trading day", str(seen.now), cycle.aborted.reason)
     braked = brake(state, order.side, rules, seen.now)
@@ -103,7 +170,8 @@ def refusal(state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: 
     if found is not None:
         # At the close a brake that is on is the reason why an order was not sent before.
         found = replace(found, rule=braked or found.rule)
-    found = found or risk.first(_of_side(state, cycle, order, seen, rules))
+    if found is None:
+        found = risk.first(_of_side(state, cycle, order, seen, rules, tally or Tally(state, cycle, rules)))
     return None if found is None else blocked(order, found.rule, found.limit, found.value, found.reason)
 
 
@@ -120,26 +188,25 @@ def _of_any(
         yield "order_deadline", lambda: risk.deadline(seen.now, order.deadline)
 
 
-def _of_side(
-    state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules
+def _of_side(  # noqa: PLR0917  # as refusal
+    state: AccountState, cycle: Cycle, order: Order, seen: Seen, rules: Rules, tally: Tally
 ) -> Iterator[tuple[str, risk.Check]]:
     """What the plan and the revalidation have looked at and may have come to bear since; a sell meets no buy's rule."""
     yield "symbol_frozen", lambda: risk.frozen(order.symbol, state.frozen.get(order.symbol))
     if order.side is Side.SELL:
         yield GOOD_FAITH, lambda: _good_faith(state, order, seen, rules)
         return
-    open_sells = sum(1 for sell in cycle.sells if sell.ever_quarantined or not sell.is_closed)
-    rejected = sum(1 for other in cycle.orders.values() if other.ord_status is OrdStatus.REJECTED)
     is_listed = bar(state, order.symbol, rules, seen.now) == "blacklist"
-    yield "unresolved_sell", lambda: risk.unresolved_sells(open_sells)
+    granted = cycle.revalidated.budget if cycle.revalidated is not None else ZERO
+    yield "unresolved_sell", lambda: risk.unresolved_sells(tally.open_sells)
     yield "blacklist", lambda: risk.not_listed(order.symbol, is_listed=is_listed)
-    yield "repeated_rejections", lambda: risk.rejections(rejected, rules)
-    yield "max_trades_per_day", lambda: risk.trades(trades_today(state, cycle, besides=order), rules)
+    yield "repeated_rejections", lambda: risk.rejections(tally.rejected, rules)
+    yield "max_trades_per_day", lambda: risk.trades(tally.trades_before(order), rules)
     yield "daily_loss_limit", lambda: risk.daily_loss(max(-state.realised_today, ZERO), rules)
     yield "max_order_quantity", lambda: risk.order_quantity(order.order_qty, rules)
     yield "max_order_value", lambda: risk.order_value(order.order_qty * order.worst_px, rules)
-    yield "max_position_value", lambda: risk.position_value(_exposure(state, order, seen), rules)
-    yield "funds_fraction", lambda: risk.within_budget(*_costs(cycle, rules))
+    yield "max_position_value", lambda: risk.position_value(_exposure(state, order, seen, tally), rules)
+    yield "funds_fraction", lambda: risk.within_budget(tally.cost, granted)
 
 
 def _good_faith(state: AccountState, order: Order, seen: Seen, rules: Rules) -> risk.Refusal | None:
@@ -151,34 +218,23 @@ def _good_faith(state: AccountState, order: Order, seen: Seen, rules: Rules) -> 
     return risk.good_faith(order.order_qty, back, promised_of(others, order.symbol))
 
 
-def _exposure(state: AccountState, order: Order, seen: Seen) -> Decimal:
+def _exposure(state: AccountState, order: Order, seen: Seen, tally: Tally) -> Decimal:
     """What is held of the symbol and what our buys of it may still add, this one included, at this order's limit.
 
     The higher of what broker and journal hold counts, as in the revalidation.
     """
-    held = state.shares.get(order.symbol, ZERO)
+    held = state.holdings.get(order.symbol, Holding()).qty
     if seen.positions is not None and order.symbol in seen.positions:
         held = max(held, seen.positions[order.symbol].qty)
-    return held * order.worst_px + committed_to(state.orders).get(order.symbol, ZERO)
+    return held * order.worst_px + tally.committed.get(order.symbol, ZERO)
 
 
-def _costs(cycle: Cycle, rules: Rules) -> tuple[Decimal, Decimal]:
-    """What the buys of the cycle may cost that are sent or may be, and its budget."""
-    alive = [order for order in cycle.buys if order.sends or not order.is_closed]
-    cost = sum((cost_ceiling(order.order_qty, order.worst_px, rules.fee_allowance) for order in alive), ZERO)
-    return cost, cycle.revalidated.budget if cycle.revalidated is not None else ZERO
-
-
-def trades_today(state: AccountState, cycle: Cycle, besides: Order | None = None) -> int:
-    """Trades of the day, with those that may have become trades without our knowing, be they of an earlier cycle.
-
-    With ``besides``, one of the cycle's buys: without itself, and with the unsent buys that stand before it.
-    """
-    others = [order for order in cycle.orders.values() if besides is None or order.cl_ord_id != besides.cl_ord_id]
+def trades_today(state: AccountState, cycle: Cycle) -> int:
+    """Trades of the day, with those that may have become trades without our knowing, be they of an earlier cycle."""
     earlier = [order for order in state.unresolved if order.cycle_id != cycle.cycle_id]
-    unsure = sum(1 for order in (*others, *earlier) if order.is_unresolved and order.acknowledged_at is None)
-    ahead = 0
-    if besides is not None:
-        unsent = [order for order in others if order.side is Side.BUY and order.phase is OrderPhase.LOCAL]
-        ahead = sum(1 for order in unsent if order.index < besides.index)
-    return state.trades_today + unsure + ahead
+    return state.trades_today + sum(_may_be_a_trade(order) for order in (*cycle.orders.values(), *earlier))
+
+
+def _may_be_a_trade(order: Order) -> bool:
+    """Whether an order may have become a trade of the day without our knowing."""
+    return order.is_unresolved and order.acknowledged_at is None

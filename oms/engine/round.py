@@ -9,7 +9,7 @@ from oms.engine.doubt import held_for_a_person, settle_doubt
 from oms.engine.money import may_be_spent
 from oms.engine.orders import Cancel, Decision, Look, Reserve, Seen, Send, Stop, Wait
 from oms.engine.patience import ask_again, has_passed, unreadable
-from oms.engine.refusals import STALE, blocked, brake, refusal, unarmed
+from oms.engine.refusals import STALE, Tally, blocked, brake, refusal, unarmed
 from oms.model.cycle import Cycle
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
 from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for
@@ -38,9 +38,9 @@ def _local(orders: Sequence[Order]) -> list[Order]:
 
 def _block(state: AccountState, cycle: Cycle, orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision | None:
     """Refuse what may no longer be sent: the rule with its limit and value goes into the journal."""
-    events = tuple(
-        event for order in _local(orders) if (event := refusal(state, cycle, order, seen, rules)) is not None
-    )
+    tally = Tally(state, cycle, rules)
+    found = (refusal(state, cycle, order, seen, rules, tally) for order in _local(orders))
+    events = tuple(event for event in found if event is not None)
     return Decision(events=events) if events else None
 
 

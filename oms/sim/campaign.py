@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 
 from oms.model.rules import Rules
@@ -44,41 +45,41 @@ class Report:
         self.failures += other.failures
 
 
-def live(seed: int, rules: Rules | None = None, *, in_ram: bool = False) -> Verdict:
+def live(seed: int, rules: Rules | None = None, *, in_ram: bool = False, cycles: int | None = None) -> Verdict:
     """One seed."""
-    return judge(draw(seed, rules, on_sqlite=not in_ram))
+    return judge(draw(seed, rules, on_sqlite=not in_ram, cycles=cycles))
 
 
-def _part(seeds: Sequence[int], rules: Rules | None, in_ram: bool) -> Report:
+def _part(seeds: Sequence[int], one: Callable[[int], Verdict]) -> Report:
     report = Report(seeds=len(seeds))
     for seed in seeds:
-        verdict = live(seed, rules, in_ram=in_ram)
+        verdict = one(seed)
         report.tally.add(verdict.tally)
         if verdict.failed:
             report.failures.append(Failure(seed=seed, violations=verdict.violations))
     return report
 
 
-def campaign(seeds: range, rules: Rules | None = None, *, jobs: int = 1, in_ram: bool = False) -> Iterator[Report]:
+def campaign(
+    seeds: range, rules: Rules | None = None, *, jobs: int = 1, in_ram: bool = False, cycles: int | None = None
+) -> Iterator[Report]:
     """Live these seeds; answers the same growing report after each part of them."""
     whole = Report()
     began = time.monotonic()
-    parts = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    for part in _one_by_one(parts, rules, in_ram) if jobs == 1 else _in_parallel(parts, rules, in_ram, jobs):
+    chunk = max(CHUNK // (cycles or 1), 1)
+    parts = [seeds[start : start + chunk] for start in range(0, len(seeds), chunk)]
+    one = partial(live, rules=rules, in_ram=in_ram, cycles=cycles)
+    for part in (_part(part, one) for part in parts) if jobs == 1 else _in_parallel(parts, one, jobs):
         whole.add(part)
         whole.seconds = time.monotonic() - began
         yield whole
     whole.failures.sort(key=lambda failure: failure.seed)
 
 
-def _one_by_one(parts: Sequence[Sequence[int]], rules: Rules | None, in_ram: bool) -> Iterator[Report]:
-    return (_part(part, rules, in_ram) for part in parts)
-
-
-def _in_parallel(parts: Sequence[Sequence[int]], rules: Rules | None, in_ram: bool, jobs: int) -> Iterator[Report]:
+def _in_parallel(parts: Sequence[Sequence[int]], one: Callable[[int], Verdict], jobs: int) -> Iterator[Report]:
     """Each job is a fresh interpreter: no thread and no connection of this one goes along."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        pending: set[Future[Report]] = {pool.submit(_part, part, rules, in_ram) for part in parts}
+        pending: set[Future[Report]] = {pool.submit(_part, part, one) for part in parts}
         try:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)

@@ -16,6 +16,8 @@ from oms.sim.faults import AT_A_TIME, OF_PROCESSES, Fault
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 MOST_DEATHS = 6
+MOST_PROCESSES = 14
+"""Of a world of a few cycles, in bad weather; then it clears."""
 
 AIMED = ("send.", "journal.", "reserve.", "paper.", "facts.", "decide.", "cancel.", "funds.")
 LATER = (Fault.STIRRED, Fault.DISARM, Fault.LICENCE_ENDS, Fault.FOLLOWER_FAILS, Fault.FOLLOWER_HANGS)
@@ -91,10 +93,17 @@ class Scenario:
     """Real money: nothing is sent but by a person's word in the journal."""
     tends: bool = False
     """The engine that stays up compares with the broker between its cycles, and others follow what it does."""
+    cycles: int | None = None
+    """So many cycles were asked for; None: one to three, by chance."""
     most: int | None = None
     """Occasions at which each fault strikes at most; None: as chance will have it."""
     without: frozenset[str] = frozenset()
     """Names of parts that are left out: a fault, one occurrence (``late#3``), a strike, a visit, a wish (``AAA/1``)."""
+
+    @property
+    def most_processes(self) -> int:
+        """Processes in bad weather, after which it clears however many wishes are left."""
+        return MOST_PROCESSES + 2 * (self.cycles or 0)
 
     def names(self) -> list[str]:
         """Every part that can be left out, the largest first."""
@@ -124,7 +133,11 @@ def wish_name(wish: Signal, cycle: int) -> str:
 
 
 def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycles: int | None = None) -> Scenario:
-    """The scenario of a seed; ``rules`` are a user's own, else they are drawn too."""
+    """The scenario of a seed; ``rules`` are a user's own, else they are drawn too.
+
+    With ``cycles`` it is a long life of so many: another world than the short one of the same seed, with as much weather
+    a cycle.
+    """
     chance = random.Random(f"oms.sim/1:{seed}")
     kinds = [fault for fault in Fault if fault not in LATER and chance.random() < (PERSISTENT.get(fault, 0.3))]
     patient = chance.random() < 0.25
@@ -138,9 +151,10 @@ def draw(seed: int, rules: Rules | None = None, *, on_sqlite: bool = True, cycle
         seed=seed,
         rules=rules or drawn,
         rates={fault: _rate(chance, fault) for fault in kinds if fault not in OF_PROCESSES and fault not in AT_A_TIME},
-        strikes=_strikes(chance, [fault for fault in kinds if fault in OF_PROCESSES]),
-        visits=_visits(chance, [fault for fault in kinds if fault in AT_A_TIME]),
+        strikes=_strikes(chance, [fault for fault in kinds if fault in OF_PROCESSES], cycles),
+        visits=_visits(chance, [fault for fault in kinds if fault in AT_A_TIME], cycles),
         wishes=wishes,
+        cycles=cycles,
         cash=cash,
         positions=positions,
         refuses_repeats=window,
@@ -186,11 +200,14 @@ def _rate(chance: random.Random, fault: Fault) -> float:
     return chance.choice([0.02, 0.1, 0.3, 0.6]) * RARE.get(fault, 1.0)
 
 
-def _strikes(chance: random.Random, kinds: Sequence[Fault]) -> tuple[Strike, ...]:
-    """Up to six, one a process, early and late ones alike."""
+def _strikes(chance: random.Random, kinds: Sequence[Fault], cycles: int | None) -> tuple[Strike, ...]:
+    """Up to six, one a process, early and late ones alike; in a long life up to two a cycle, over all its processes."""
     if not kinds:
         return ()
     count = chance.choice([1, 1, 2, 2, 3, MOST_DEATHS])
+    processes: Sequence[int] = range(1, count + 1)
+    if cycles is not None:
+        processes = sorted(chance.sample(range(1, MOST_PROCESSES + 2 * cycles), max(count * cycles // 3, 1)))
     return tuple(
         Strike(
             kind=chance.choice(list(kinds)),
@@ -198,16 +215,17 @@ def _strikes(chance: random.Random, kinds: Sequence[Fault]) -> tuple[Strike, ...
             passage=int(2 ** (chance.uniform(0, 2) if point else chance.uniform(0, 7))),
             point=point,
         )
-        for n in range(1, count + 1)
+        for n in processes
         for point in [chance.choice([None, *POINTS])]
     )
 
 
-def _visits(chance: random.Random, kinds: Sequence[Fault]) -> tuple[Visit, ...]:
-    """Most of them in the first seconds, when cycles are under way."""
+def _visits(chance: random.Random, kinds: Sequence[Fault], cycles: int | None = None) -> tuple[Visit, ...]:
+    """Most of them in the first seconds, when cycles are under way; in a long life all along it."""
     found = [
-        Visit(kind=kind, after=round(10 ** chance.uniform(-2, 2), 3))
+        Visit(kind=kind, after=round((chance.uniform(0, 40) * part if part else 0) + 10 ** chance.uniform(-2, 2), 3))
         for kind in kinds
+        for part in range(0, cycles or 1, 2)
         for _ in range(chance.randint(1, 3))
     ]
     return tuple(sorted(found, key=lambda visit: (visit.after, visit.kind)))

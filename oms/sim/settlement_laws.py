@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from oms.gateways.paper.log import LogEntry, LogKind
+from oms.model.account import Funds
 from oms.model.order import ZERO, Side
 from oms.sim.evidence import Evidence, cash_moved, shares_moved
 from oms.sim.law import Finding, law
@@ -27,7 +28,8 @@ class _Bought:
 
 @law("I43")
 def nothing_is_sold_that_unsettled_money_bought(evidence: Evidence) -> Iterator[Finding]:
-    """I43: in a cash account, first in and first out; not where strangers traded or an order was in quarantine.
+    """I43: in a cash account, first in and first out; not where strangers traded, an order was in quarantine, or the
+    broker told of money that was not there.
 
     What the journal could not know when the sell was planned (a fill that the broker showed later) is no violation.
     """
@@ -58,7 +60,14 @@ def _is_unclear(evidence: Evidence) -> bool:
         (cash_moved(row) or shares_moved(row)) and evidence.key(row) is None and (began is None or row.at >= began)
         for row in evidence.log
     )
-    return strange or any(intent.order.ever_quarantined for intent in evidence.intents.values())
+    quarantined = any(intent.order.ever_quarantined for intent in evidence.intents.values())
+    return strange or quarantined or any(_is_misled(evidence, cycle.opened.funds) for cycle in evidence.cycles.values())
+
+
+def _is_misled(evidence: Evidence, told: Funds) -> bool:
+    """Whether the broker told of more money than its own book had: the journal pays with that first."""
+    there = [row.cash for row in evidence.log if row.at <= told.at]
+    return bool(there) and told.cash > there[-1]
 
 
 def _paid(money: dict[date, Decimal], cost: Decimal, due: date) -> date:

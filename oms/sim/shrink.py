@@ -42,6 +42,8 @@ def command(scenario: Scenario) -> str:
     words = [f"oms sim replay {scenario.seed}"]
     if not scenario.on_sqlite:
         words.append("--in-ram")
+    if scenario.cycles is not None:
+        words.append(f"--cycles {scenario.cycles}")
     if scenario.without:
         words.append(f"--without '{','.join(sorted(scenario.without))}'")
     return " ".join(words)

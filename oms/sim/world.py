@@ -38,8 +38,6 @@ from oms.sim.store import ACCOUNT, BARRIERS, COMMITS, TRANSACTIONS, RamStore, Sq
 from oms.sim.terminal import Terminal
 from oms.sim.timeline import MachineClock, NoEnd, Timeline, micros
 
-MOST_PROCESSES = 14
-"""In bad weather; then it clears."""
 MOST_AFTER = 8
 """Processes in fair weather in which every open cycle must come to its end."""
 PRICES = {symbol: Decimal(20 + 17 * n) for n, symbol in enumerate((*SYMBOLS, "ZZZ"))}
@@ -159,7 +157,7 @@ class World:
         self.people.expect(self.scenario.visits)
         try:
             with self._watched():
-                for _ in range(MOST_PROCESSES):
+                for _ in range(self.scenario.most_processes):
                     if self.done >= len(self.scenario.wishes):
                         break
                     self._arm()
@@ -326,7 +324,8 @@ class World:
 
     def _signal(self) -> int | None:
         """A patient process is stopped when its work is done, or when it has waited long in one phase of a cycle."""
-        here = (self.done, self._where()[0])
+        cycle = None if self._state is None else self._state.open_cycle
+        here = (self.done, "-" if cycle is None else cycle.phase.value)
         if here != self._progress[0]:
             self._progress = here, self.timeline.us
         waited = self.timeline.us - self._progress[1]

@@ -38,6 +38,20 @@ def test_a_run_for_people() -> None:
     assert "between" in done.stdout
 
 
+def test_a_run_of_long_lives() -> None:
+    """With --cycles each world lives so many, and the line that lives one again says it."""
+    (found,) = [bug for bug in BUGS if bug.name == "more is sold than is held"]
+    with planted(found):
+        done = sim("run", "--seeds", "4", "--cycles", "10", "--jobs", "1", "--in-ram")
+        assert done.exit_code == 1
+        line = next(line for line in done.stdout.splitlines() if line.startswith("  oms sim replay "))
+        assert line.endswith("--in-ram --cycles 10")
+        assert sim(*line.split()[2:]).exit_code == 1
+    again = sim(*line.split()[2:])
+    assert again.exit_code == 0
+    assert again.stdout.startswith("10 cycles")
+
+
 def test_a_failing_seed_prints_the_line_that_lives_it_again() -> None:
     """Exit code 1; the printed replay fails too, and shrinks."""
     (found,) = [bug for bug in BUGS if bug.name == "more is sold than is held"]
