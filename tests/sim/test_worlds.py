@@ -49,7 +49,6 @@ def test_no_law_breaks_in_a_long_life(part: int) -> None:
     tally = Tally()
     assert not failures(range(part, 24, 4), cycles=20, tally=tally)
     assert tally.cycles > 60
-    assert sum(tally.deaths.values()) > 5
 
 
 @pytest.mark.nightly
