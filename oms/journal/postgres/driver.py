@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.pq.abc import PGresult
 from psycopg.types.numeric import Int8Dumper
 
+from oms.journal.postgres.exchange import Value, exchange_of
 from oms.journal.postgres.writing import in_its_keys, whole_insert
 from oms.journal.statements import Found
 
@@ -68,6 +70,10 @@ class PostgresStatements:
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.raw = raw
         self._pipeline: psycopg.Pipeline | None = None
+
+    def exchange(self, sql: str, values: Sequence[Value]) -> PGresult:
+        """Run one statement of the hot path; see :class:`oms.journal.postgres.exchange.Exchange`."""
+        return exchange_of(self.raw).run(sql, values)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Found:
         """Run one statement; its values stand for ``?``."""

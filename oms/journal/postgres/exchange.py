@@ -98,16 +98,26 @@ def text_of(value: str | int | bytes | None) -> Value:
     return str(value).encode()
 
 
-def array_of(column: Sequence[Any]) -> bytes:
-    """A column of numbers, texts or bytes as the text of an array of PostgreSQL."""
-    kind = next((type(value) for value in column if value is not None), None)
-    if kind is None:
-        return b"{" + b",".join([b"NULL"] * len(column)) + b"}"
-    if kind is int or kind is bool:
-        return f"{{{','.join(['NULL' if value is None else str(int(value)) for value in column])}}}".encode()
-    if kind is bytes:
-        return f"{{{','.join([_BYTES % value.hex() for value in column])}}}".encode()
-    return f"{{{','.join(['NULL' if value is None else _quoted(value) for value in column])}}}".encode()
+def array_of(column: Sequence[Any], kind: str) -> bytes:
+    """A column of numbers (``BIGINT``), texts (``TEXT``) or bytes (``BYTEA``) as the text of an array of PostgreSQL.
+
+    Raises:
+        ValueError: a text holds a zero byte, which no database can keep.
+    """
+    gaps = column.count(None)
+    if gaps == len(column):
+        return b"{" + b",".join([b"NULL"] * gaps) + b"}"
+    if kind == "BIGINT":
+        # As Python itself shows a list of them, which is quicker than one by one.
+        return f"{{{str(list(column))[1:-1].replace('None', 'NULL')}}}".encode()
+    if kind == "BYTEA":
+        return f"{{{','.join(['NULL' if value is None else _BYTES % value.hex() for value in column])}}}".encode()
+    if gaps:
+        return f"{{{','.join(['NULL' if value is None else _quoted(value) for value in column])}}}".encode()
+    joined = "\0".join(column)
+    if joined.count("\0") != len(column) - 1:
+        raise ValueError("a text with a zero byte cannot be stored")
+    return f"{{{_quoted(joined)}}}".replace("\0", '","').encode()
 
 
 _BYTES = '"\\\\x%s"'

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 
 from oms.journal.postgres.address import Address, writers
 from oms.journal.postgres.driver import PostgresStatements, over
-from oms.journal.postgres.exchange import exchange_of
 from oms.journal.postgres.journal import connected
 from oms.journal.postgres.meaning import SAFE_TO_REPEAT, is_database_error, state_of, translate
 from oms.journal.scalars import from_instant, storable, to_instant
@@ -93,7 +92,7 @@ class PostgresInbox:
     def unread(self, after: int) -> list[Message]:
         """Commands with an id above ``after``, oldest first."""
         with self._told("reading the mailbox") as pg:
-            found = exchange_of(pg.raw).run(_UNREAD, (self._account.encode(), b"%d" % after))
+            found = pg.exchange(_UNREAD, (self._account.encode(), b"%d" % after))
         return [_message(found, row) for row in range(found.ntuples)]
 
     def taken(self, inbox_id: int, answer: str) -> None:

@@ -20,14 +20,14 @@ from oms.journal.postgres import schema
 from oms.journal.postgres.address import Address, writers
 from oms.journal.postgres.commit_doubt import fate_of
 from oms.journal.postgres.driver import PostgresStatements
-from oms.journal.postgres.exchange import exchange_of, text_of
+from oms.journal.postgres.exchange import text_of
+from oms.journal.postgres.flushing import DURABLE, flusher_of
 from oms.journal.postgres.meaning import is_database_error, state_of, translate
-from oms.journal.postgres.writing import Gathered
+from oms.journal.postgres.writing import SOFTENED, Gathered
 from oms.journal.schema import Found
 from oms.ports import Clock, Lease
 
 _ADVANCE = "SELECT advance(?, ?, ?, ?, ?, ?, ?)"
-_DURABLE = ("on", "remote_write", "remote_apply")
 MODE = "mode/"
 """Before an account's name: the row of ``meta`` that says which mode its journal was made for."""
 MOVING = "moving/"
@@ -50,7 +50,16 @@ class PostgresJournal(AccountJournal):
         self._token = ""
         self._committing: tuple[int, bytes] | None = None
         """The head that a commit under way would leave."""
-        super().__init__(connection, account, clock, lease, where=address.shown, anchors_file=address.anchors)
+        self._flusher = flusher_of(address.server, address.schema)
+        self._is_owed = False
+        """The barrier under way is committed softly, and its way to the disk is still to be waited for."""
+        self._has_left = False
+        self._flusher.enter()
+        try:
+            super().__init__(connection, account, clock, lease, where=address.shown, anchors_file=address.anchors)
+        except BaseException:
+            self._leave()
+            raise
 
     @property
     def _pg(self) -> PostgresStatements:
@@ -60,12 +69,16 @@ class PostgresJournal(AccountJournal):
 
     @contextmanager
     def _transaction(self, *, is_barrier: bool) -> Iterator[None]:
-        del is_barrier  # ``advance`` makes a commit of facts soft, and refuses a barrier that is not durable
         pg = self._pg
         with pg.together():
             pg.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            if not is_barrier:
+                pg.execute(f"SELECT {SOFTENED}")
             yield
         self._committing = None
+        if self._is_owed:
+            self._is_owed = False
+            self._flusher.cover(self._token)
 
     def _take(self, lease: LeaseRow) -> Lease:
         pg = self._pg
@@ -78,14 +91,18 @@ class PostgresJournal(AccountJournal):
             " FROM restart_token t, pg_database d WHERE d.datname = current_database()"
         ).fetchone()
         self._token, database, commit, fsync = found
-        if commit not in _DURABLE or fsync != "on":
+        if commit not in DURABLE or fsync != "on":
             raise RefusedError(
                 f"{self._where}: the server runs with synchronous_commit={commit} and fsync={fsync}, so a commit need "
                 "not reach its disk and nothing may rest on it"
             )
         # A copy of the database has another number, so it never passes for the original.
         known = sha256(f"oms.restart/1:{database}:{self._token}".encode()).hexdigest()[:16]
-        return replace(lease.take(pg), restart_token=known)
+        taken = replace(lease.take(pg), restart_token=known)
+        if self._flusher.is_shared:
+            pg.execute(f"SELECT {SOFTENED}")
+            self._is_owed = True
+        return taken
 
     def _store(self, rows: Sequence[Row], before: str, *, is_barrier: bool) -> None:
         gathered = Gathered()
@@ -94,10 +111,13 @@ class PostgresJournal(AccountJournal):
         seq, link_hash = rows[-1][1], rows[-1][-1]
         if gathered.is_whole:
             crashpoints.point(before)
-            named = self._named(seq, link_hash, is_barrier=is_barrier)
+            named = [text_of(value) for value in self._named(seq, link_hash, is_barrier=is_barrier)]
+            is_shared = is_barrier and self._flusher.is_shared
             self._committing = (seq, link_hash)
-            exchange_of(self._pg.raw).run(*gathered.statement([text_of(value) for value in named]))
+            self._pg.exchange(*gathered.statement(named, is_shared=is_shared))
             self._committing = None
+            if is_shared:
+                self._flusher.cover(self._token)
         else:
             # What is rare, such as a shorter blacklist, need not be one exchange.
             with self._transaction(is_barrier=is_barrier):
@@ -131,11 +151,18 @@ class PostgresJournal(AccountJournal):
 
     def _let_go(self) -> None:
         """The connection goes back to those that this process keeps."""
+        self._leave()
         self._connection.close()
 
     def _drop(self) -> None:
+        self._leave()
         self._connection.invalidate()
         self._connection.close()
+
+    def _leave(self) -> None:
+        if not self._has_left:
+            self._has_left = True
+            self._flusher.leave()
 
 
 def lock_account(pg: PostgresStatements, account: str) -> None:

@@ -20,6 +20,8 @@ from oms.journal.postgres.exchange import Value, array_of
 ADVANCE = "SELECT advance($1::text, $2::bigint, $3::bigint, $4::bytea, $5::bigint, $6::bytea, $7::text)"
 """Account, fence, head and its hash, the new head and its hash, and for a barrier the restart token."""
 _NAMED = 7
+SOFTENED = "set_config('synchronous_commit', 'off', true)"
+"""In a transaction: its commit does not wait for the disk."""
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \((?:\?(?:, )?)+\)(.*)", re.DOTALL)
@@ -66,15 +68,19 @@ class Gathered:
         if not rows:
             return
         self._writes.append((sql, rows))
-        if whole_insert(sql) is None:
+        whole = whole_insert(sql)
+        if whole is None:
             self.is_whole = False
             return
         self._parts.append(sql)
-        self._values.extend(array_of(column) for column in zip(*rows, strict=True))
+        self._values += [array_of(*each) for each in zip(zip(*rows, strict=True), whole[1], strict=True)]
 
-    def statement(self, named: Sequence[Value]) -> tuple[str, list[Value]]:
-        """The one statement and its values; ``named`` is what ``advance`` is asked."""
-        return _statement(tuple(self._parts)), [*named, *self._values]
+    def statement(self, named: Sequence[Value], *, is_shared: bool = False) -> tuple[str, list[Value]]:
+        """The one statement and its values; ``named`` is what ``advance`` is asked.
+
+        ``is_shared``: a barrier whose way to the disk is waited for afterwards, together with others.
+        """
+        return _statement(tuple(self._parts), SOFTENED if is_shared else "1"), [*named, *self._values]
 
     def write_to(self, raw: Any) -> None:
         """The same, a statement at a time, within a transaction of the caller."""
@@ -83,7 +89,7 @@ class Gathered:
 
 
 @lru_cache(maxsize=256)
-def _statement(inserts: tuple[str, ...]) -> str:
+def _statement(inserts: tuple[str, ...], answer: str) -> str:
     at = _NAMED
     parts = [f"WITH door AS MATERIALIZED ({ADVANCE})"]
     for place, sql in enumerate(inserts):
@@ -94,5 +100,4 @@ def _statement(inserts: tuple[str, ...]) -> str:
         at += len(types)
         rows = f"unnest({arrays}) r{rest}"
         parts.append(f"part_{place} AS ({head} SELECT r.* FROM door, {rows})")  # noqa: S608  # our own names only
-
-    return f"{', '.join(parts)} SELECT 1 FROM door"  # noqa: S608  # as above
+    return f"{', '.join(parts)} SELECT {answer} FROM door"  # noqa: S608  # as above
