@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from oms.bench import on_the_server
 from oms.bench.cycle import CycleBench
 from oms.errors import TryAgainError
 from oms.gateways.system_clock import SystemClock
@@ -49,6 +51,12 @@ class Run:
     """Cycles that three commits of the same bytes would make, from as many connections."""
     syncs_a_cycle: float
     """Flushes of the server's log for each cycle, from its own statistics."""
+    own_syncs_a_cycle: float
+    """Of these, those that the server's log writer makes by itself (``wal_writer_delay``); 0 where it does not tell."""
+    worker_ms_a_cycle: float
+    """Processor time of the workers for each cycle."""
+    server_ms_a_cycle: float | None
+    """Processor time of the server's processes; None where they are on another machine, or the system does not tell."""
     bytes_an_event: float
     """With all indices and tables, less what was there before."""
 
@@ -56,6 +64,11 @@ class Run:
     def of_the_floor(self) -> float:
         """Cycles against those of the least durable work."""
         return self.cycles_a_second / self.floor_cycles_a_second if self.floor_cycles_a_second else 0.0
+
+    @property
+    def of_its_commits(self) -> float:
+        """The product's commits against those that the server makes of tiny rows."""
+        return self.commits_a_second / self.own_commits_a_second if self.own_commits_a_second else 0.0
 
 
 def bench(url: str, workers: list[int], accounts: int, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
@@ -66,7 +79,19 @@ def bench(url: str, workers: list[int], accounts: int, seconds: float, say: Call
         with _schema(address) as place:
             say(f"{count} workers, {accounts} accounts, {seconds:.0f} s …")
             runs.append(_run(place, count, accounts, seconds))
-    return {"runs": [{**asdict(run), "of_the_floor": round(run.of_the_floor, 3)} for run in runs]}
+    first = runs[0].cycles_a_second / runs[0].workers
+    return {
+        "runs": [
+            {
+                **asdict(run),
+                "of_the_floor": round(run.of_the_floor, 3),
+                "of_its_commits": round(run.of_its_commits, 3),
+                "of_one_worker": round(run.cycles_a_second / first, 2) if first else None,
+            }
+            for run in runs
+        ],
+        "processors": os.cpu_count(),
+    }
 
 
 @contextmanager
@@ -98,11 +123,12 @@ def _connect(address: Address) -> psycopg.Connection[Any]:
 def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
     own, floor = _floor(place, accounts, seconds / 2, 1), _floor(place, accounts, seconds / 2, BYTES)
     context = multiprocessing.get_context("spawn")
-    answers: Queue[tuple[int, int]] = context.Queue()
-    ready, start = context.Barrier(workers + 1), context.Event()
+    answers: Queue[Done] = context.Queue()
+    ready, start, finish = context.Barrier(workers + 1), context.Event(), context.Event()
     shares = [[f"bench-{n}" for n in range(accounts) if n % workers == w] for w in range(workers)]
     crowd = [
-        context.Process(target=_work, args=(place.url, share, seconds, (ready, start), answers)) for share in shares
+        context.Process(target=_work, args=(place.url, share, seconds, (ready, start, finish), answers))
+        for share in shares
     ]
     for each in crowd:
         each.daemon = True  # one that hangs does not keep the bench from ending
@@ -112,53 +138,46 @@ def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
     except threading.BrokenBarrierError:
         raise TryAgainError(f"bench: a worker did not get ready within {SETUP_S:.0f} s") from None
     with _connect(place) as raw:
-        before, size = _syncs(raw), _size(raw)
+        before = on_the_server.look(raw, SCHEMA)
         start.set()
         done = [answers.get(timeout=seconds * 10 + 300) for _ in crowd]
-        syncs, grown = _syncs(raw) - before, _size(raw) - size
-        events = raw.execute(f"SELECT sum(seq) FROM {SCHEMA}.heads".encode()).fetchone()  # noqa: S608  # our own name
+        after = on_the_server.look(raw, SCHEMA)
+        finish.set()
     for each in crowd:
         each.join()
-    cycles, commits = sum(c for c, _ in done), sum(c for _, c in done)
-    rows = int(events[0]) if events and events[0] else 1
+    cycles = max(sum(each.cycles for each in done), 1)
+    # Until the last one came to the end of its cycle, which is work that counts.
+    took = max(each.seconds for each in done)
+    cpu = None if before.cpu_s is None or after.cpu_s is None else after.cpu_s - before.cpu_s
     return Run(
         workers=workers,
         accounts=accounts,
-        cycles_a_second=round(cycles / seconds, 2),
-        commits_a_second=round(commits / seconds, 1),
+        cycles_a_second=round(cycles / took, 2),
+        commits_a_second=round(sum(each.commits for each in done) / took, 1),
         own_commits_a_second=round(own, 1),
         floor_cycles_a_second=round(floor / COMMITS, 2),
-        syncs_a_cycle=round(syncs / max(cycles, 1), 3),
-        bytes_an_event=round(grown / rows, 1),
+        syncs_a_cycle=round((after.syncs - before.syncs) / cycles, 3),
+        own_syncs_a_cycle=round((after.syncs_of_writer - before.syncs_of_writer) / cycles, 3),
+        worker_ms_a_cycle=round(1000 * sum(each.cpu_s for each in done) / cycles, 1),
+        server_ms_a_cycle=None if cpu is None else round(1000 * cpu / cycles, 1),
+        bytes_an_event=round((after.size - before.size) / max(after.events - before.events, 1), 1),
     )
 
 
-def _syncs(raw: psycopg.Connection[Any]) -> int:
-    """Flushes of the log so far. The column moved in release 18."""
-    raw.execute("SELECT pg_stat_force_next_flush()")
-    for sql in ("SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'", "SELECT wal_sync FROM pg_stat_wal"):
-        with suppress(psycopg.Error):
-            row = raw.execute(sql).fetchone()
-            if row is not None and row[0] is not None:
-                return int(row[0])
-    return 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one worker did."""
+
+    cycles: int
+    commits: int
+    seconds: float
+    cpu_s: float
 
 
-def _size(raw: psycopg.Connection[Any]) -> int:
-    row = raw.execute(
-        "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relkind = 'r'",
-        (SCHEMA,),
-    ).fetchone()
-    return int(row[0]) if row is not None else 0
-
-
-def _work(
-    url: str, accounts: list[str], seconds: float, gates: tuple[Any, Any], answers: Queue[tuple[int, int]]
-) -> None:
+def _work(url: str, accounts: list[str], seconds: float, gates: tuple[Any, Any, Any], answers: Queue[Done]) -> None:
     """One worker: a thread for each of its accounts, each of which runs cycles until the time is over."""
     counts: list[tuple[int, int]] = []
-    ready, start = gates
+    ready, start, finish = gates
     with TemporaryDirectory(prefix="oms-bench-") as folder, ExitStack() as stack:
         benches = []
         for account in accounts:
@@ -171,7 +190,8 @@ def _work(
             benches.append(made)
         ready.wait()
         start.wait()
-        until = time.monotonic() + seconds
+        began, cpu = time.monotonic(), time.process_time()
+        until = began + seconds
 
         def live(made: CycleBench) -> None:
             before, cycles = _commits(made), 0
@@ -185,7 +205,10 @@ def _work(
             each.start()
         for each in crowd:
             each.join()
-        answers.put((sum(c for c, _ in counts), sum(c for _, c in counts)))
+        cycles, commits = (sum(column) for column in zip(*counts, strict=True))
+        cpu = time.process_time() - cpu
+        answers.put(Done(cycles=cycles, commits=commits, seconds=time.monotonic() - began, cpu_s=cpu))
+        finish.wait()  # the server's processes that served it are still to be looked at
 
 
 def _commits(made: CycleBench) -> int:

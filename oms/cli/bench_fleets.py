@@ -31,14 +31,21 @@ def postgres(*, json_: bool, workers: str, accounts: int, seconds: float, url: s
         options.print_json("oms.bench.postgres/1", found)
         return
     for run in found["runs"]:
+        server = run["server_ms_a_cycle"]
+        there = "not told" if server is None else f"{server:.0f} ms"
         click.echo(
-            f"{run['workers']} workers, {run['accounts']} accounts: {run['cycles_a_second']:.1f} cycles a second, "
-            f"{run['of_the_floor']:.2f} of the floor ({run['floor_cycles_a_second']:.1f}: three commits of the same bytes)"
+            f"{run['workers']} workers, {run['accounts']} accounts: {run['cycles_a_second']:.1f} cycles a second "
+            f"({run['of_one_worker']:.2f} of one worker's), {run['of_the_floor']:.3f} of the floor "
+            f"({run['floor_cycles_a_second']:.0f}: three commits of the same bytes)"
         )
         click.echo(
-            f"  {run['commits_a_second']:,.0f} commits a second, against {run['own_commits_a_second']:,.0f} that the "
-            f"server makes of tiny rows; {run['syncs_a_cycle']} log flushes a cycle, "
-            f"{run['bytes_an_event']:.0f} bytes an event"
+            f"  {run['commits_a_second']:,.0f} commits a second, {run['of_its_commits']:.2f} of the "
+            f"{run['own_commits_a_second']:,.0f} that the server makes of tiny rows"
+        )
+        click.echo(
+            f"  {run['syncs_a_cycle']} log flushes a cycle, {run['own_syncs_a_cycle']} of them the server's own; "
+            f"processor time of a cycle: workers {run['worker_ms_a_cycle']:.0f} ms, server {there}, of "
+            f"{found['processors']} processors; {run['bytes_an_event']:.0f} bytes an event"
         )
 
 

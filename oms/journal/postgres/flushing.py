@@ -117,15 +117,15 @@ class Flusher:
             self._kept = writers(*self._where).connect()
         try:
             found = over(self._kept.connection.driver_connection).exchange(_FLUSH, ())
+            token, commit = ((found.get_value(0, column) or b"").decode() for column in range(2))
+            if commit not in DURABLE:
+                raise RefusedError(f"a barrier would not reach the disk: synchronous_commit is {commit}")
+            return token
         except BaseException:
             self._kept.invalidate()
             self._kept.close()
             self._kept = None
             raise
-        token, commit = ((found.get_value(0, column) or b"").decode() for column in range(2))
-        if commit not in DURABLE:
-            raise RefusedError(f"a barrier would not reach the disk: synchronous_commit is {commit}")
-        return token
 
 
 @cache

@@ -1,0 +1,78 @@
+"""What a PostgreSQL says of itself while the bench runs: flushes of its log, the size of a schema, and processor time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The server at one moment; two of them tell what was done in between."""
+
+    syncs: int
+    """Flushes of the log so far, by whomever."""
+    syncs_of_writer: int
+    """Of these, those of the server's own log writer."""
+    size: int
+    """Bytes of the schema's tables and indices."""
+    events: int
+    cpu_s: float | None
+    """Processor time of all its processes that live; None where it is on another machine."""
+
+
+def look(raw: psycopg.Connection[Any], schema: str) -> Look:
+    """Ask it for all of these."""
+    syncs, of_writer = _syncs(raw)
+    events = raw.execute(f"SELECT sum(seq) FROM {schema}.heads".encode()).fetchone()  # noqa: S608  # our own name
+    return Look(
+        syncs=syncs,
+        syncs_of_writer=of_writer,
+        size=_size(raw, schema),
+        events=int(events[0]) if events and events[0] else 0,
+        cpu_s=_cpu(raw),
+    )
+
+
+def _syncs(raw: psycopg.Connection[Any]) -> tuple[int, int]:
+    """The column moved in release 18, which also tells whose they are."""
+    raw.execute("SELECT pg_stat_force_next_flush()")
+    for sql in (
+        "SELECT sum(fsyncs), sum(fsyncs) FILTER (WHERE backend_type = 'walwriter') FROM pg_stat_io WHERE object = 'wal'",
+        "SELECT wal_sync, 0 FROM pg_stat_wal",
+    ):
+        with suppress(psycopg.Error):
+            row = raw.execute(sql.encode()).fetchone()
+            if row is not None and row[0] is not None:
+                return int(row[0]), int(row[1] or 0)
+    return 0, 0
+
+
+def _size(raw: psycopg.Connection[Any], schema: str) -> int:
+    row = raw.execute(
+        "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relkind = 'r'",
+        (schema,),
+    ).fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
+def _cpu(raw: psycopg.Connection[Any]) -> float | None:
+    """Of the processes that the server names, where this machine has them and they are its own."""
+    spent = 0.0
+    for (pid,) in raw.execute("SELECT pid FROM pg_stat_activity").fetchall():
+        try:
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")
+        except OSError:
+            return None
+        if "postgres" not in name:
+            return None
+        figures = rest.split()
+        # Fields 14 and 15 of proc(5), counted from 3 behind the name.
+        spent += (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
