@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +145,21 @@ def _read(file: Path) -> Document:
         text = decode(read_bytes(file, MOST_BYTES, "the configuration"), name)
     except UsageError as error:
         raise UsageError(f"{error}; nothing was done") from None
-    document = parse_document(text, name)
+    document = _parsed(text, name)
+    # What is said elsewhere is put into this tree; the one that is kept stays as the file has it.
+    document = replace(document, root=copy.deepcopy(document.root))
     if document.root is None and not document.problems:
         raise UsageError(
             f"{name}:1:1: the configuration is empty; write at least one key, such as mode: paper, "
             "or remove the file to use the defaults; nothing was done"
         )
     return document
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, name: str) -> Document:
+    """A worker of a fleet reads the same file for every turn of every account."""
+    return parse_document(text, name)
 
 
 def _warnings(file: Path | None) -> tuple[str, ...]:

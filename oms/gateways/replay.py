@@ -7,10 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from oms.gateways.bar_tables import SP500_2010
 from oms.gateways.daily_bars import DailyBars, LeftOut, SymbolBars
 from oms.gateways.gates import history_problem, unexplained_move
 from oms.model.account import Quote, Session
@@ -181,7 +183,17 @@ class ReplayMarket(DayByDay):
     name = "replay"
 
     def __init__(self, data: str | Path) -> None:
-        super().__init__(lambda: DailyBars(data), lambda days: max(1, min(LEAD_DAYS, days // 2)))
+        super().__init__(lambda: _bars(data), lambda days: max(1, min(LEAD_DAYS, days // 2)))
+
+
+def _bars(data: str | Path) -> DailyBars:
+    """The table of a source. The packaged year never changes: all accounts of a process read it once."""
+    return _packaged() if data == SP500_2010 else DailyBars(data)
+
+
+@cache
+def _packaged() -> DailyBars:
+    return DailyBars(SP500_2010)
 
 
 def _problem(history: Sequence[Bar], sessions: Sequence[date]) -> str | None:

@@ -366,3 +366,27 @@ def test_replay_is_light() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_packaged_year_is_read_once_for_all_accounts() -> None:
+    """Two markets of one process share its table, and each has a day of its own."""
+    first, second = ReplayMarket("sp500-2010"), ReplayMarket("sp500-2010")
+    entered = first.enter(None, None)
+    assert entered is not None
+    later = second.enter(entered.day, None)
+    assert later is not None
+    assert first._daily is second._daily
+    assert later.day > entered.day
+    assert first.session() == entered
+
+
+def test_a_file_is_read_again_by_each_market(tmp_path: Path) -> None:
+    """It may have changed, so nothing of it is kept beyond the market that read it."""
+    rows = ["Date,Symbol,Open,High,Low,Close,Volume"]
+    rows += [f"2010-03-0{day},AAA,10,10,10,10,1000" for day in range(1, 4)]
+    file = tmp_path / "bars.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    first = ReplayMarket(file)
+    assert first.days[-1] == date(2010, 3, 3)
+    file.write_text("\n".join([*rows, "2010-03-04,AAA,10,10,10,10,1000"]), encoding="utf-8")
+    assert ReplayMarket(file).days[-1] == date(2010, 3, 4)
