@@ -34,8 +34,11 @@ STALLED_S = 20.0
 """Without a sign of life for so long, a worker's jobs are given to others; its leases have then ended too."""
 SLOW_TURN_S = 20.0
 """A turn that took longer goes into the slow lane the next time."""
-WAITING_PER_LANE = 3
-"""Jobs that wait for each lane at most: who is due longest is queued first, and nobody has more than one place."""
+PLAN_S = 2
+"""Seconds between two looks at who is due."""
+WAITING_PER_LANE = (3, 60)
+"""Jobs that wait for each lane: at least and at most, between them as many as it will take until twice the next look.
+Who is due longest is queued first, and nobody has more than one place."""
 GRACE_S = 60.0
 """Seconds that turns under way have to come to their next safe stop when the worker is told to go."""
 
@@ -97,6 +100,8 @@ class FleetWorker:
         self._say = say
         self._stop_code: int | None = None
         self._busy = 0
+        self._turn_s = 1.0
+        """Seconds that a turn takes here, lately."""
         self._threads = ThreadPoolExecutor(lanes + self._slow_lanes + 4, thread_name_prefix="oms-fleet")
         self._workers: list[Worker] = []
         self.app = procrastinate.App(connector=task_queue.connector_of(database, lanes + 6))
@@ -188,7 +193,7 @@ class FleetWorker:
         async def trade(account: str) -> None:
             await self._trade(account)
 
-        @app.periodic(cron="* * * * * */2")
+        @app.periodic(cron=f"* * * * * */{PLAN_S}")
         @app.task(name="oms.fleet.plan", queue=HOUSEKEEPING, queueing_lock="oms.fleet.plan", priority=10)
         async def plan(timestamp: int) -> None:
             del timestamp
@@ -213,6 +218,7 @@ class FleetWorker:
         finally:
             self._busy -= 1
         if turn is not None:
+            self._turn_s += (turn.took_s - self._turn_s) / 10
             await self._in_thread(lambda: self._count(turn))
 
     def _stopping(self) -> int | None:
@@ -232,7 +238,9 @@ class FleetWorker:
             )
         )
         waiting = (await self._in_thread(lambda: task_queue.depth(self._database)))["waiting"]
-        room = WAITING_PER_LANE * max(int(lanes[0]) if lanes else 0, self._lanes) - waiting
+        least, most = WAITING_PER_LANE
+        for_each = min(max(round(2 * PLAN_S / max(self._turn_s, 0.01)), least), most)
+        room = for_each * max(int(lanes[0]) if lanes else 0, self._lanes) - waiting
         if room <= 0:
             return
         due = await self._in_thread(lambda: self._database.ask(_DUE, (room, SLOW_TURN_S)))
