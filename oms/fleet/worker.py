@@ -15,7 +15,8 @@ from functools import partial
 from typing import TypeVar
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.worker import Worker
 
 from oms import __version__
@@ -255,4 +256,8 @@ class FleetWorker:
         manager = self.app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
             self._say(f"{job.task_kwargs.get('account', job.task_name)}: its worker is gone, another goes on")
-            await manager.retry_job(job)
+            try:
+                await manager.retry_job(job)
+            except UniqueViolation:
+                # Its next turn is queued already, and waits for this one's end.
+                await manager.finish_job(job, Status.FAILED, delete_job=True)
