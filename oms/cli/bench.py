@@ -70,7 +70,7 @@ def cycle(*, serve: bool, json_: bool, cycles: int, sells: int, buys: int, folde
     "--rows", type=click.IntRange(1000, 100_000_000), default=1_000_000, show_default=True, help="To fill with."
 )
 @click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where it is made and removed.")
-@click.option("--keep", is_flag=True, help="Leave the journal there (with --folder).")
+@click.option("--keep", is_flag=True, help="Leave the journal there (with --folder); one that is there is measured.")
 def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
     """Fill a journal with whole cycles, then time every question to it and its verification."""
     from oms.bench import journal as room
@@ -83,13 +83,16 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
     if json_:
         options.print_json("oms.bench.journal/1", found)
         return
+    rate = found["fill_rows_a_second"]
+    filled = "filled before" if rate is None else f"filled at {rate:,} rows a second"
     click.echo(
-        f"{found['rows']:,} rows, {found['cycles']:,} cycles, filled at {found['fill_rows_a_second']:,} rows a second, "
-        f"{found['bytes_a_row']} bytes a row"
+        f"{found['rows']:,} rows, {found['cycles']:,} cycles, {filled}, {found['bytes_a_row']} bytes a row with all that "
+        f"is cast from it ({found['bytes_a_small_fact']} where a fact is small and nothing is cast from it)"
     )
-    click.echo("first page of each question, in ms: median, least, most")
+    click.echo("first page of each question, in ms: median, least, most; of the processor")
     for name, took in found["questions_ms"].items():
-        click.echo(f"  {name:<44}" + "".join(f"{each:>11,.2f}" for each in took))
+        cpu = found["questions_cpu_ms"][name]
+        click.echo(f"  {name:<44}" + "".join(f"{each:>11,.2f}" for each in (*took, cpu)))
     click.echo("the same with nothing in memory, in ms (median)")
     for name, took in found["cold_ms"].items():
         click.echo(f"  {name:<44}" + ("not to be had on this system" if took is None else f"{took:>11,.2f}"))
@@ -99,10 +102,13 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
         f"(ratio {barrier['ratio']})"
     )
     verified = found["verify"]
+    folded = verified["fold_rows_a_cpu_second"]
     click.echo(
-        f"verify: {verified['chain_rows_a_second']:,} rows a second along the chain "
-        f"(bare reading and hashing: {verified['bare_scan_rows_a_second']:,}), "
-        f"{verified['fold_rows_a_second']:,} folded and compared; newest 10,000 rows {verified['newest_10000_s']} s"
+        f"verify: {verified['chain_rows_a_cpu_second']:,} rows a second of the processor along the chain, "
+        f"{verified['of_bare_scan']} of bare reading and hashing ({verified['bare_scan_rows_a_cpu_second']:,}); "
+        f"two processes {verified['two_of_one']} times as fast as one; "
+        + ("" if folded is None else f"{folded:,} folded and compared as well; ")
+        + f"newest 10,000 rows {verified['newest_10000_s']} s ({verified['newest_10000_cpu_s']} s of the processor)"
     )
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, literal_column, or_, select
@@ -23,6 +24,9 @@ from oms.model.order import OrdStatus
 
 EVERY = 2**62
 """More rows than any table has."""
+
+ORDERS_AT_ONCE = 200
+"""Orders of one symbol whose cycles are looked at together."""
 
 RULES_AT_ONCE = 500
 """Facts of one rule that are looked at together."""
@@ -194,6 +198,7 @@ def _as_stored(wanted: EventFilter) -> str:
     return json.dumps(wanted.text or "")[1:-1]
 
 
+@lru_cache(maxsize=128)
 def _page(
     account: str,
     wanted: EventFilter,
@@ -264,9 +269,32 @@ def _of_kind(kind: str) -> ColumnElement[bool]:
 # Cycles
 
 
-def cycles_statement(account: str, wanted: CycleFilter, limit: int) -> Select[Any]:
-    """Cycles, newest first."""
-    cycles, orders = tables.cycles, tables.orders
+def find_cycles(connection: Connection, account: str, wanted: CycleFilter, limit: int) -> Sequence[RowMapping]:
+    """The cycles that match, newest first, at most ``limit``."""
+    if wanted.symbol is None:
+        return connection.execute(_cycles(account, wanted, limit)).mappings().all()
+    orders = tables.orders
+    named = (orders.c.account == account, orders.c.symbol == storable(wanted.symbol))
+    planned: ColumnElement[int] = literal_column("orders.rowid")
+    found: list[RowMapping] = []
+    seen: set[str] = set()
+    edge = EVERY
+    # Along the symbol's orders, which were planned in the order of their cycles, a few at a time, until a page is full.
+    while len(found) < limit:
+        some = select(planned, orders.c.cycle_id).where(*named, planned < edge).order_by(planned.desc())
+        rows = connection.execute(some.limit(ORDERS_AT_ONCE)).all()
+        if not rows:
+            break
+        new = {cycle_id for _, cycle_id in rows} - seen
+        page = _cycles(account, wanted, limit - len(found)).where(tables.cycles.c.cycle_id.in_(sorted(new)))
+        found += connection.execute(page).mappings().all()
+        seen |= new
+        edge = rows[-1][0]
+    return found
+
+
+def _cycles(account: str, wanted: CycleFilter, limit: int) -> Select[Any]:
+    cycles = tables.cycles
     conditions: list[ColumnElement[bool]] = [cycles.c.account == account, cycles.c.opened_seq > 0]
     if wanted.is_open is not None:
         done: ColumnElement[str] = literal_column(f"'{Phase.DONE.value}'")
@@ -275,9 +303,6 @@ def cycles_statement(account: str, wanted: CycleFilter, limit: int) -> Select[An
         conditions.append(cycles.c.phase == wanted.phase.value)
     if wanted.outcome is not None:
         conditions.append(cycles.c.outcome == storable(wanted.outcome))
-    if wanted.symbol is not None:
-        traded = select(orders.c.cycle_id).where(orders.c.symbol == storable(wanted.symbol))
-        conditions.append(cycles.c.cycle_id.in_(traded))
     if wanted.resumed is not None:
         conditions.append(cycles.c.resumed > 0 if wanted.resumed else cycles.c.resumed == 0)
     if wanted.cut is not None:

@@ -21,7 +21,7 @@ from oms.journal.filters import (
     EventFilter,
     OrderFilter,
     count_events,
-    cycles_statement,
+    find_cycles,
     find_events,
     orders_statement,
 )
@@ -87,7 +87,7 @@ def cycle_list(
     with reader.asking("listing cycles") as connection:
         if before is not None:
             wanted = replace(wanted, before=_place_of_cycle(connection, reader, before))
-        rows = connection.execute(cycles_statement(reader.account, wanted, limit)).mappings().all()
+        rows = find_cycles(connection, reader.account, wanted, limit)
     full = len(rows) == limit
     return {
         "schema": "oms.cycle-list/1",

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oms.journal import history, tables
+from oms.journal import filters, history, tables
 from oms.journal.history import EventFilter
 from oms.journal.reader import Reader
 from oms.journal.shortcuts import RULE_KINDS
@@ -294,6 +294,29 @@ def test_cycles_are_filtered(lives: tuple[Reader, list[dict[str, Any]]], **wante
         and (wanted["since"] is None or datetime.fromisoformat(cycle["opened_at"]) >= wanted["since"])
     ]
     assert history.cycle_list(reader, limit=1000, **wanted)["cycles"] == expected
+
+
+def test_cycles_of_a_symbol_are_the_same_however_few_orders_are_read_at_once(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One order at a time or many: every cycle that has the symbol, once, newest first, and page after page."""
+    listed = history.cycle_list(reader, limit=1000)["cycles"]
+    symbol = "S1"
+    having = [
+        cycle["cycle_id"]
+        for cycle in listed
+        if any(
+            o["symbol"] == symbol for o in history.order_list(reader, cycle_id=cycle["cycle_id"], limit=1000)["orders"]
+        )
+    ]
+    assert len(having) > 1
+    for at_once in (1, 2, 200):
+        monkeypatch.setattr(filters, "ORDERS_AT_ONCE", at_once)
+        found = history.cycle_list(reader, symbol=symbol, limit=1000)["cycles"]
+        assert [cycle["cycle_id"] for cycle in found] == having
+        first = history.cycle_list(reader, symbol=symbol, limit=1)
+        second = history.cycle_list(reader, symbol=symbol, limit=1, before=first["next"])
+        assert [c["cycle_id"] for c in (*first["cycles"], *second["cycles"])] == having[:2]
 
 
 _ASKED: dict[str, dict[str, Any]] = {
