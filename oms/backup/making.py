@@ -37,6 +37,8 @@ from oms.config import MOST_BYTES, LoadedConfig
 from oms.engine.standing import standing_text
 from oms.errors import OmsError, UsageError
 from oms.inputfile import read_bytes
+from oms.journal.archives import folder_of as archives_of
+from oms.journal.archives import registered
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
 from oms.journal.scalars import from_instant
@@ -69,6 +71,8 @@ class Made:
     path: Path
     manifest: Manifest
     problems: tuple[str, ...] = ()
+    beside: tuple[Path, ...] = ()
+    """Archives with the facts of closed years, which the journal in it goes on from and which are not in it."""
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class _Gathered:
     head: JournalHead | None = None
     configs: tuple[KeptConfig, ...] = ()
     problems: list[str] = field(default_factory=list)
+    beside: tuple[Path, ...] = ()
     schema: str = SCHEMA_REVISION
     """Schema of the journal's database as it is."""
 
@@ -119,7 +124,7 @@ def make(loaded: LoadedConfig, order: Order, env: Mapping[str, str]) -> Made:
         for leftover in (temp, sealed, copy, copy.with_name(f"{copy.name}-journal")):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
-    return Made(path=final, manifest=manifest, problems=tuple(gathered.problems))
+    return Made(path=final, manifest=manifest, problems=tuple(gathered.problems), beside=gathered.beside)
 
 
 def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> Manifest:
@@ -210,6 +215,8 @@ def _gather_facts(source: Path, loaded: LoadedConfig, gathered: _Gathered, journ
         with engine.connect() as connection:
             driver(connection).execute("BEGIN")
             _read_journal(connection, loaded, gathered)
+            moved = registered(driver(connection), loaded.config.account)
+            gathered.beside = tuple(archives_of(journal) / each.file for each in moved)
     except (sqlite3.Error, DBAPIError) as error:
         raise translate(error, journal, "reading the journal") from error
     finally:

@@ -52,6 +52,7 @@ def backup(*, json_: bool, note: str, with_journal: bool, encrypt_to: tuple[str,
         "seq": found.journal.seq if found.journal is not None else None,
         "size": made.path.stat().st_size,
         "members": [each.name for each in found.members],
+        "not_in_it": [str(each) for each in made.beside if found.with_journal],
     }
     show(answer, _made, json_=json_)
 
@@ -59,6 +60,9 @@ def backup(*, json_: bool, note: str, with_journal: bool, encrypt_to: tuple[str,
 def _made(answer: Answer) -> Iterator[str]:
     at = "" if answer["seq"] is None else f", journal at row {answer['seq']:,}"
     yield f"{answer['path']}  {answer['size']:,} bytes{at}"
+    if answer["not_in_it"]:
+        yield "the facts of closed years are not in it; they never change, so copy each of these once:"
+        yield from (f"  {path}" for path in answer["not_in_it"])
 
 
 @click.group()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,21 @@ def test_a_backup_is_made_listed_verified_and_pruned(oms: Oms) -> None:
     assert oms("backups", "verify", "--json").json["ok"]
     assert oms("backups", "prune", "--keep", "1", "--json").json["removed"] == []
     assert "before the weekend" in oms("backups", "list").out
+
+
+def test_a_backup_names_the_archives_that_are_not_in_it(oms: Oms, home: Home) -> None:
+    """With the journal it says which files of closed years to copy as well; without it there is nothing to say."""
+    assert oms("backup", "--with-journal", "--json").json["not_in_it"] == []
+    with closing(sqlite3.connect(home.journal)) as raw:
+        (account,) = raw.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
+        raw.execute(
+            "INSERT INTO archives VALUES (?, 1, 2, x'00', x'00', 'oms-2020-facts-1-2.db', 9, 'sha', 0)", (account,)
+        )
+        raw.commit()
+    named = str(home.journal.with_name("oms.archive") / "oms-2020-facts-1-2.db")
+    assert oms("backup", "--with-journal", "--json").json["not_in_it"] == [named]
+    assert named in oms("backup", "--with-journal").out
+    assert oms("backup", "--json").json["not_in_it"] == []
 
 
 def test_a_damaged_backup_ends_verification_with_3(oms: Oms) -> None:
