@@ -73,10 +73,10 @@ def chain_rates(reader: Reader) -> dict[str, Any]:
         head = None if found is None else found[0]
         scans, walks, alone, together = [], [], [], []
         for _ in range(ROUNDS):
-            scan = _taken(lambda: _bare_scan(raw, start))
+            bare = _taken(lambda: scan(raw, start))
             one = _taken(lambda: walk(raw, account, start, head))
             two = _taken(lambda: walk_together(reader, start, head, 2))
-            scans.append(scan[1])
+            scans.append(bare[1])
             walks.append(one[1])
             alone.append(one[0])
             together.append(two[0])
@@ -85,7 +85,7 @@ def chain_rates(reader: Reader) -> dict[str, Any]:
         "rows_walked": rows,
         "bare_scan_rows_a_cpu_second": round(rows / median(scans)),
         "chain_rows_a_cpu_second": round(rows / median(walks)),
-        "of_bare_scan": round(median(s / w for s, w in zip(scans, walks, strict=True)), 2),
+        "ofscan": round(median(s / w for s, w in zip(scans, walks, strict=True)), 2),
         "one_process_rows_a_second": round(rows / median(alone)),
         "two_processes_rows_a_second": round(rows / median(together)),
         "two_of_one": round(median(a / t for a, t in zip(alone, together, strict=True)), 2),
@@ -99,7 +99,7 @@ def _taken(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def _bare_scan(raw: Any, start: int) -> None:
+def scan(raw: Any, start: int) -> None:
     """Read every stored row and hash its details, which no check of a chain can do without."""
     previous = b""
     sql = "SELECT seq, at, cycle, version, ord, symbol, code, data, hash FROM facts WHERE seq > ? ORDER BY seq"
