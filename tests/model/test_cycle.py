@@ -264,3 +264,35 @@ def test_a_cycle_sends_on_its_own_day_or_on_the_later_one_of_its_buys() -> None:
     later = DAY + timedelta(days=1)
     assert [story().cycle.day for story in (selling, settling, revalidating, buying)] == [DAY] * 4
     assert revalidating().revalidates(day=later).cycle.day == later
+
+
+def test_a_cycle_knows_when_it_was_opened_and_when_each_phase_began() -> None:
+    """The instants of the facts that did it, and of no other."""
+    story = Story()
+    opened = story.opens(SELL, BUY).rows[1].at
+    assert (story.cycle.opened_at, story.cycle.phase_since) == (opened, opened)
+    story.sends("S0").fills("S0")
+    assert story.cycle.phase_since == opened
+    for step in (story.sells_close, story.settles, story.ends):
+        if step == story.ends:
+            story.revalidates().sends("B0").fills("B0")
+        step()
+        assert story.cycle.phase_since == story.now
+    assert (story.cycle.closed_at, story.cycle.opened_at) == (story.now, opened)
+
+
+def test_a_cycle_knows_who_trades_it() -> None:
+    """The fence of the process that opened it, and of the one that took it up last, with the instant."""
+    story = selling()
+    assert (story.cycle.fence, story.cycle.resumed, story.cycle.resumed_at) == (1, 0, None)
+    story.resumes(7)
+    assert (story.cycle.fence, story.cycle.resumed, story.cycle.resumed_at) == (7, 1, story.now)
+
+
+def test_what_was_read_while_selling_is_no_reading_of_the_proceeds() -> None:
+    """The readings that count begin when every sell is closed; the one that settled them is kept."""
+    story = selling().sends("S0").fills("S0").observes("9000").sells_close()
+    assert story.cycle.readings == ()
+    story.observes("11000").settles("11000")
+    assert story.cycle.settled is not None
+    assert story.cycle.settled.spendable == 11_000

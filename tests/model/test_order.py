@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -282,3 +283,66 @@ def test_a_rejection_keeps_the_brokers_reason_or_its_code(text: str, kept: str) 
     order = order_of(story)
     story.tell(OrderRejected(cycle_id=order.cycle_id, cl_ord_id="S0", symbol="AAA", code="E7", text=text))
     assert order_of(story).text == kept
+
+
+# What each fact leaves behind ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reservation_is_kept_with_who_made_it() -> None:
+    """Number, deadline, the machine's token and the fence: by them a later process knows whether it may have been sent."""
+    story = fresh().reserves("S0", token="boot-7", fence=3, seconds=50)
+    order = order_of(story)
+    deadline = story.now + timedelta(seconds=49)
+    assert (order.order_no, order.restart_token, order.fence, order.deadline) == ("no-S0", "boot-7", 3, deadline)
+
+
+def test_a_request_that_did_not_leave_was_never_sent() -> None:
+    """The order is as it was when it was reserved."""
+    reserved = fresh().reserves("S0")
+    before = order_of(reserved)
+    assert order_of(reserved.sends("S0").not_sent("S0")) == before
+
+
+def test_a_blocked_order_keeps_the_rule() -> None:
+    """By its name, beside the reason."""
+    order = order_of(fresh().blocks("S0", "no_short"))
+    assert (order.rule, order.text) == ("no_short", "told")
+
+
+def test_doubt_and_quarantine_say_why() -> None:
+    """And what is parked is in doubt, whether or not anybody had said so before."""
+    doubted = fresh().sends("S0").doubts("S0")
+    assert order_of(doubted).text == "told"
+    parked = order_of(fresh().sends("S0").quarantines("S0"))
+    assert (parked.in_doubt, parked.quarantined, parked.ever_quarantined, parked.text) == (True, True, True, "told")
+
+
+def test_a_cancel_is_asked_for_at_an_instant_and_a_fill_comes_at_one() -> None:
+    """Both are needed to know when to ask again, and from when on a reading of funds counts."""
+    story = live().asks_cancel("S0")
+    assert order_of(story).cancel_requested_at == story.now
+    assert order_of(story).last_fill_at is None
+    assert order_of(story.fills("S0", 1)).last_fill_at == story.now
+
+
+@pytest.mark.parametrize("close", ["cancels", "expires", "rejects", "voids", "blocks"])
+def test_what_is_closed_waits_for_nothing(close: str) -> None:
+    """No request of ours is pending, nothing is in doubt or parked, no odd word is left, and the instant is kept."""
+    asked = live().asks_cancel("S0")
+    riddle = live().doubts("S0", raw="Held").quarantines("S0")
+    for story in (asked, riddle):
+        getattr(story, close)("S0")
+        order = order_of(story)
+        assert (order.pending, order.in_doubt, order.quarantined, order.raw_status) == (
+            Pending.NONE,
+            False,
+            False,
+            None,
+        )
+        assert (order.closed_at, order.leaves_qty) == (story.now, 0)
+
+
+def test_an_order_that_lives_again_has_not_been_closed() -> None:
+    """Voided in error and found: neither the reason nor the instant of its end is left."""
+    order = order_of(fresh().sends("S0").doubts("S0").voids("S0").acknowledges("S0"))
+    assert (order.phase, order.close_reason, order.closed_at) == (OrderPhase.LIVE, None, None)

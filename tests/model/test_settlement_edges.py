@@ -119,3 +119,9 @@ def test_money_that_is_only_not_called_settled_pays_to_its_last_cent(cost: str, 
 def test_half_a_dollar_that_is_not_settled_settles_with_the_trades_of_the_day() -> None:
     """However little it is."""
     assert ledger_of_reading(reading("100", "99.50"), TUESDAY) == ledger("99.50", (TUESDAY, "0.50"))
+
+
+def test_a_lot_that_is_free_is_not_carried_before_one_that_is_not() -> None:
+    """From the morning on which the first is free, only the second is remembered."""
+    opened = TWO_LOTS.opened(TUESDAY, reading("0"), Decimal(0))
+    assert opened.tagged == (Tagged(symbol="AAA", lots=(Lot(qty=5, frees=WEDNESDAY),)),)

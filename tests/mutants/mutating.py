@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,10 +136,17 @@ def _changes(node: ast.AST) -> Iterator[Change]:
     for change in _wrong_ways(node):
         kind, kept = node.__class__, copy.copy(node.__dict__)
         change()
-        yield _short(was), _short(ast.unparse(node))
+        yield _short(was), _missing(kept, node) or _short(ast.unparse(node))
         node.__class__ = kind
         node.__dict__.clear()
         node.__dict__.update(kept)
+
+
+def _missing(kept: dict[str, Any], node: ast.AST) -> str:
+    """The argument that a call has lost; empty where it was changed in another way, or is no call."""
+    if not isinstance(node, ast.Call) or "keywords" not in kept or "keywords" not in node.__dict__:
+        return ""
+    return "".join(f"without {ast.unparse(each)}" for each in kept["keywords"] if each not in node.keywords)
 
 
 def _short(text: str) -> str:
@@ -168,18 +176,30 @@ def _wrong_ways(node: ast.AST) -> Iterator[Callable[[], None]]:
             )
         case ast.IfExp() | ast.If() | ast.While() if not isinstance(node.test, ast.Compare):
             yield put("test", ast.UnaryOp(op=ast.Not(), operand=node.test))
+        case ast.Constant() | ast.Name():
+            yield from _other_words(node)
+        case ast.Return() if node.value is not None and ast.unparse(node.value) not in ("None", "False"):
+            yield put("value", ast.Constant(value=None))
+        case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
+            yield partial(_become, node, ast.Expr(value=ast.Constant(value=Ellipsis)))
+        case ast.Call(func=ast.Name(id="replace"), keywords=keywords):
+            for number in range(len(keywords)):
+                yield put("keywords", keywords[:number] + keywords[number + 1 :])
+        case ast.Assign(targets=[ast.Attribute()]) | ast.AugAssign(target=ast.Attribute()):
+            yield partial(_become, node, ast.Expr(value=ast.Constant(value=Ellipsis)))
+        case ast.Continue():
+            yield partial(_become, node, ast.Break())
+
+
+def _other_words(node: ast.Constant | ast.Name) -> Iterator[Callable[[], None]]:
+    put = partial(partial, setattr, node)
+    match node:
         case ast.Constant(value=bool(truth)):
             yield put("value", not truth)
         case ast.Constant(value=int(number)):
             yield put("value", number + 1)
         case ast.Name(id=name) if name in NAMED:
             yield put("id", NAMED[name])
-        case ast.Return() if node.value is not None and ast.unparse(node.value) not in ("None", "False"):
-            yield put("value", ast.Constant(value=None))
-        case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
-            yield partial(_become, node, ast.Expr(value=ast.Constant(value=Ellipsis)))
-        case ast.Continue():
-            yield partial(_become, node, ast.Break())
 
 
 def _become(node: ast.AST, other: ast.AST) -> None:

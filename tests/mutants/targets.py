@@ -11,7 +11,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.model.liquidity": ("tests/model/test_liquidity.py",),
     "oms.model.risk": ("tests/model/test_risk.py", "tests/engine/test_refusals.py"),
     "oms.model.lifecycle": (*ORDERS, "tests/engine/test_doubt.py", "tests/engine/test_reconciliation.py"),
-    "oms.model.settlement": ("tests/model/test_settlement.py", "tests/model/test_settlement_edges.py"),
+    "oms.model.settlement": (
+        "tests/model/test_settlement.py",
+        "tests/model/test_settlement_edges.py",
+        "tests/model/test_currencies.py",
+    ),
     "oms.model.pricing": ("tests/model/test_risk.py", "tests/model/test_plan.py", "tests/model/test_liquidity.py"),
     "oms.engine.submission": ("tests/engine/test_submission.py",),
     "oms.engine.doubt": ("tests/engine/test_doubt.py", "tests/engine/test_conductor.py"),
