@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,9 @@ OURS = (
     "made = cycle_on_postgres.made(folder, url[0]) if url else cycle.CycleBench(folder, orders, orders);"
     "cycle.serve(folder, sys.stdin, sys.stdout, made, told=told)"
 )
+
+PATIENCE_S = 600.0
+"""Longest wait for a program to say its word; then it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +208,11 @@ def until_word(command: Sequence[str], word: str) -> tuple[float, list[str]]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
+        patience = threading.Timer(PATIENCE_S, process.kill)
+        patience.start()
         found = process.stdout.readline()
         took = time.perf_counter() - began
+        patience.cancel()
         process.kill()
         assert process.stdin is not None
         process.stdin.close()
