@@ -13,7 +13,7 @@ from statistics import median
 from oms.bench.cycle import bench
 from oms.bench.figures import Setting, beside, every_mark, found, missing
 from oms.bench.record import Figure
-from oms.bench.turns import ROOT
+from oms.bench.turns import ROOT, environment
 
 HEAVY = frozenset({"pandas", "yfinance", "tigeropen", "alembic", "fastapi"})
 COMMAND = "import sys; sys.path.insert(0, {root!r}); from oms.cli import main; main({arguments!r})"
@@ -72,7 +72,11 @@ def commands(setting: Setting) -> list[Figure]:
 def _cost(code: str, folder: Path) -> float:
     """Processor seconds of a whole process."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", code],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from oms.bench import floor, syncs
 from oms.bench.peers import dbos_cycle_file, eventsourcing_cycle_file
@@ -30,6 +32,22 @@ PATIENCE_S = 600.0
 """Longest wait for a program to say its word; then it is killed."""
 
 
+@cache
+def _compiled() -> TemporaryDirectory[str]:
+    """Where this run keeps compiled modules; it is removed when Python ends."""
+    return TemporaryDirectory(prefix="oms-bench-compiled-")
+
+
+def environment() -> dict[str, str]:
+    """That of every process that is timed: compiled modules are kept and found again, as they are where a program is at home.
+
+    A setting that forbids it would make each start compile every module, of the product more than of others, whose were
+    compiled when they were installed.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return own | {"PYTHONPYCACHEPREFIX": _compiled().name}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """How a program is started."""
@@ -37,7 +55,6 @@ class Program:
     name: str
     command: tuple[str, ...]
     folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def ours(folder: Path, *, told: bool, orders: int = 20, url: str | None = None) -> Program:
@@ -135,14 +152,14 @@ def running(program: Program, *, slow_us: int = 0, count: bool = False) -> Itera
     preloaded = syncs.new_counter(counter) if count or slow_us else {}
     if slow_us and not preloaded:
         raise TryAgainError(syncs.NEEDED)
-    environment = {**os.environ, **program.environment, **preloaded, **(syncs.slowed(slow_us) if slow_us else {})}
+    around = {**environment(), **preloaded, **(syncs.slowed(slow_us) if slow_us else {})}
     with (program.folder / "stderr.txt").open("w+", encoding="utf-8") as complaints:
         process = subprocess.Popen(
             program.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
-            env=environment,
+            env=around,
             text=True,
         )
         with process:
@@ -205,7 +222,7 @@ def until_word(command: Sequence[str], word: str) -> tuple[float, list[str]]:
     The process is killed then.
     """
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True)
     with process:
         assert process.stdout is not None
         patience = threading.Timer(PATIENCE_S, process.kill)
