@@ -39,7 +39,7 @@ def _compiled() -> TemporaryDirectory[str]:
 
 
 def environment() -> dict[str, str]:
-    """That of every process that is timed: compiled modules are kept and found again, as they are where a program is at home.
+    """That of every process that is timed: compiled modules are kept and found again, as where a program is at home.
 
     A setting that forbids it would make each start compile every module, of the product more than of others, whose were
     compiled when they were installed.
