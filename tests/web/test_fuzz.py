@@ -21,6 +21,8 @@ from tests.web.house import House, app_of, house_in
 
 ENDLESS = {"/api/events", "/api/v1/doctor", "/api/v1/plan", "/api/v1/prices", "/api/v1/prices.csv"}
 """A stream that does not end, and questions so dear that a few hundred of each would take minutes; others test them."""
+WAIT_S = 300.0
+"""For an answer: a machine that does other work besides is slow, and that is no failure."""
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 
@@ -65,7 +67,7 @@ def ask(house: House, path: str, cases: SearchStrategy[Any], examples: int) -> i
         nonlocal asked
         asked += 1
         said = {"Authorization": f"Bearer {house.keys.operate}"}
-        case.call_and_validate(base_url=house.origin, headers=said, checks=checks)
+        case.call_and_validate(base_url=house.origin, headers=said, checks=checks, timeout=WAIT_S)
 
     one()
     return asked
@@ -79,8 +81,9 @@ def test_no_request_breaks_the_api(mode: GenerationMode, fuzzed: House) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize("mode", MODES, ids=["as described", "otherwise"])
 def test_no_request_of_many_breaks_the_api(mode: GenerationMode, fuzzed: House) -> None:
-    """The same with hundreds of requests to every path."""
-    assert fuzz(fuzzed, mode, 300) > 5000
+    """The same with a hundred requests to every path, thousands in all."""
+    assert fuzz(fuzzed, mode, 100) > 5000
     assert not [said for said in fuzzed.said if "a bug" in said]
