@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oms.errors import DamagedError
 from oms.model.event import Event
+from oms.model.foreign import printable
 from oms.model.kinds import KINDS
 
 COLUMNS = ("cycle_id", "cl_ord_id", "symbol")
@@ -103,8 +104,8 @@ def decode(kind: str, data: str, cycle_id: str | None, cl_ord_id: str | None, sy
         for f in plan.columns:
             values[f.name] = f.decode(columns[f.name])
         event: Event = cls(**values)
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation) as error:
-        raise DamagedError(f"the journal holds a {kind} that cannot be read: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation, RecursionError) as error:
+        raise DamagedError(f"the journal holds a {kind} that cannot be read: {printable(str(error))}") from error
     return event
 
 

@@ -183,6 +183,7 @@ def archives(data: bytes) -> None:
 
 @target(
     'order_filled\0{"side":"BUY","exec_id":"E1","last_qty":8,"last_px":"71","fee":"0.04","cum_qty":8}',
+    'halted\0{"scope":"buys","\x7fp":"b","reason":"n","author":"ann"}',
     'halted\0{"scope":"buys","reason":"x","author":"ann"}',
     'cycle_opened\0{"trading_day":"2026-03-02","sells":[],"buys":[],"funds":{}}',
 )

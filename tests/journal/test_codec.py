@@ -191,3 +191,11 @@ def test_stories_come_back() -> None:
     events = [account_opened(), *oddities(), *[e for _, facts in script.commits() for e in facts]]
     assert [back(event) for event in events] == events
     assert isinstance(back(oddities()[-2]), Selected)
+
+
+@pytest.mark.parametrize("data", ['{"scope":"buys","\x7f\u202ep":"b","reason":"n","author":"ann"}', "[" * 100_000])
+def test_what_a_damaged_row_holds_reaches_no_terminal(data: str) -> None:
+    """An escape sequence in a name, or brackets without end, are damage in a printable sentence (found by fuzzing)."""
+    with pytest.raises(DamagedError) as damaged:
+        decode("halted", data, None, None, None)
+    assert str(damaged.value).isprintable()
