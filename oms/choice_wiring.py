@@ -13,11 +13,16 @@ from oms.config import Config, LoadedConfig
 from oms.engine.choosing import Chooser
 from oms.engine.selection import SelectionRules
 from oms.errors import UsageError
-from oms.model.foreign import shown
+from oms.inputfile import decode, read_bytes
+from oms.model.foreign import printable, shown
 from oms.model.symbol import canonical_symbol
 from oms.ports import Strategy
 from oms.resources import default_universe_text
 
+MOST_BYTES = 2_000_000
+"""Of a list of symbols: every share of the world has room in it."""
+MOST_PROBLEMS = 20
+"""Bad lines that are named one by one."""
 GROUP = "oms.strategies"
 """Entry points of this group are strategies by their names."""
 
@@ -113,12 +118,7 @@ def read_symbols(path: Path, key: str) -> tuple[str, ...]:
     Raises:
         UsageError: as above.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{key}: {path} is not there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{key}: {path} cannot be read: {error}") from error
+    text = decode(read_bytes(path, MOST_BYTES, f"{key}:"), printable(str(path)))
     return _symbols(text, path)
 
 
@@ -132,7 +132,10 @@ def _symbols(text: str, path: Path) -> tuple[str, ...]:
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}")
     if problems:
-        raise UsageError("\n".join(problems))
+        more = len(problems) - MOST_PROBLEMS
+        raise UsageError(
+            "\n".join([*problems[:MOST_PROBLEMS], *([f"and {more:,} more such lines"] if more > 0 else [])])
+        )
     if not symbols:
         raise UsageError(f"{path}: no symbol in it; expected one a line")
     return tuple(dict.fromkeys(symbols))

@@ -125,6 +125,8 @@ def read_wishes(source: str) -> Signals:
 
     from oms.gateways.signals import read_signals
 
+    if not source.strip():  # a shell's variable that was never set
+        raise UsageError("--signals names no file; expected FILE, or - for stdin")
     return read_signals(source, sys.stdin.buffer if sys.stdin is not None else None)
 
 

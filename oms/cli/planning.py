@@ -23,7 +23,7 @@ def plan(*, json_: bool, signals: str | None) -> None:
     Every sell is taken to fill at its limit, so the buys are those that the money then covers.
     """
     loaded = options.configuration()
-    wishes = options.read_wishes(signals) if signals else None
+    wishes = options.read_wishes(signals) if signals is not None else None
     from oms.questions import history, planning
 
     for cycle in history.cycles(Desk(loaded=loaded), limit=1, is_open=True)["cycles"]:

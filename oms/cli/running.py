@@ -40,11 +40,11 @@ def run(*, once: bool, loop: bool, signals: str | None, dry_run: bool, live: boo
     """Finish what is open, then trade one cycle."""
     if once and loop:
         raise UsageError("--once and --loop contradict each other; give one of them")
-    if loop and signals:
+    if loop and signals is not None:
         raise UsageError("--signals is the plan of one cycle; run it without --loop")
     loaded = options.configuration()
     _agree_about_live(loaded, live=live, dry_run=dry_run)
-    wishes = options.read_wishes(signals) if signals else None
+    wishes = options.read_wishes(signals) if signals is not None else None
     return Trading(loaded, loop=loop, dry_run=dry_run, wishes=wishes).trade()
 
 

@@ -47,7 +47,7 @@ def test_simulated_market_of_another_list(tmp_path: Path) -> None:
 def test_a_list_of_symbols_that_is_not_there(tmp_path: Path) -> None:
     """A list of symbols that is not there is said with its key and path."""
     market = market_of(configured(tmp_path, "market: {source: simulated, simulated: {symbols: nowhere.txt}}"))
-    with pytest.raises(UsageError, match=r"market\.simulated\.symbols: .*nowhere\.txt is not there"):
+    with pytest.raises(UsageError, match=r"market\.simulated\.symbols: .*nowhere\.txt does not exist"):
         market.knows("AA")
 
 
