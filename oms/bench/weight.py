@@ -85,7 +85,7 @@ def chain_rates(reader: Reader) -> dict[str, Any]:
         "rows_walked": rows,
         "bare_scan_rows_a_cpu_second": round(rows / median(scans)),
         "chain_rows_a_cpu_second": round(rows / median(walks)),
-        "ofscan": round(median(s / w for s, w in zip(scans, walks, strict=True)), 2),
+        "of_bare_scan": round(median(s / w for s, w in zip(scans, walks, strict=True)), 2),
         "one_process_rows_a_second": round(rows / median(alone)),
         "two_processes_rows_a_second": round(rows / median(together)),
         "two_of_one": round(median(a / t for a, t in zip(alone, together, strict=True)), 2),
