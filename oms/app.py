@@ -48,6 +48,8 @@ from oms.tiger_wiring import binding_of, tiger_market_of, tiger_of
 
 CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
+_NAMED: set[str] = set()
+"""Cycles that this process named within the present second."""
 
 
 def rules_of(config: Config) -> Rules:
@@ -246,9 +248,18 @@ def admit_signals(loaded: LoadedConfig, signals: Signals, market: Market) -> Non
 
 
 def new_cycle_id() -> str:
-    """Unique over all journals for ever: the UTC second and four random characters."""
-    second = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"c-{second}-" + "".join(secrets.choice(CYCLE_ALPHABET) for _ in range(4))
+    """Unique over all journals for ever: the UTC second and four random characters.
+
+    A process that opens many cycles in one second never gives one name twice.
+    """
+    second = datetime.now(UTC).strftime("c-%Y%m%dT%H%M%SZ-")
+    for old in [known for known in _NAMED if not known.startswith(second)]:
+        _NAMED.discard(old)
+    while True:
+        name = second + "".join(secrets.choice(CYCLE_ALPHABET) for _ in range(4))
+        if name not in _NAMED:
+            _NAMED.add(name)
+            return name
 
 
 class Engine:

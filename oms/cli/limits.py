@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oms.cli.layout import NOTHING, money, number, span, table
+from oms.cli.layout import NOTHING, moment, money, number, span, table
 from oms.cli.reading import Answer, at_desk, of_journal, show
 from oms.questions import limits
 
@@ -35,7 +35,7 @@ def _risk(answer: Answer) -> Iterator[str]:
     yield from table(headings, (_limit(row) for row in answer["limits"]), "llrrrlrl")
     yield f"trading day {answer['trading_day'] or 'none yet'}"
     for row in answer["blacklist"]:
-        until = "" if row["until"] is None else f" until {row['until']}"
+        until = "" if row["until"] is None else f" until {moment(row['until'])}"
         yield f"blacklist {row['symbol']}{until}, by {row['author']}: {row['reason']}"
     for row in answer["frozen"]:
         yield f"frozen {row['symbol']}: {row['reason']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import list2cmdline
 from xml.sax.saxutils import escape
 
 NOT_AGAIN = (1, 2, 3, 4, 5, 6, 7)
@@ -143,15 +144,20 @@ def launchd_agent(service: Service) -> str:
 def windows_task(service: Service) -> str:
     """Commands for PowerShell, run as the account's owner: a task that starts with the machine and again after a failure."""
     program, *words = service.command
-    arguments = " ".join(f'"{word}"' if " " in word else word for word in words)
     return f"""\
-$action = New-ScheduledTaskAction -Execute '{program}' -Argument '{arguments}' -WorkingDirectory '{service.folder}'
+$action = New-ScheduledTaskAction -Execute {_literal(program)} -Argument {_literal(list2cmdline(words))} `
+  -WorkingDirectory {_literal(str(service.folder))}
 $trigger = New-ScheduledTaskTrigger -AtStartup
 $settings = New-ScheduledTaskSettingsSet -RestartCount 999 -RestartInterval (New-TimeSpan -Minutes 1) `
   -ExecutionTimeLimit ([TimeSpan]::Zero) -MultipleInstances IgnoreNew -StartWhenAvailable
-Register-ScheduledTask -TaskName '{service.name}' -Action $action -Trigger $trigger -Settings $settings `
+Register-ScheduledTask -TaskName {_literal(service.name)} -Action $action -Trigger $trigger -Settings $settings `
   -User $env:USERNAME -RunLevel Limited
 """
+
+
+def _literal(text: str) -> str:
+    """Text between single quotes, in which PowerShell reads nothing but a doubled quote."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plistlib
 import re
 import select
 import shutil
@@ -88,11 +89,38 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_way_out(service: Serv
 
 def test_the_other_systems_get_the_same_command(service: Service) -> None:
     """A launchd agent that is well-formed, and PowerShell that quotes the blank in the folder's name."""
-    from xml.etree import ElementTree as ET
-
-    words = [each.text for each in ET.fromstring(launchd_agent(service)).iter("string")]
-    assert words[1 : 1 + len(service.command)] == service.command
+    agent = plistlib.loads(launchd_agent(service).encode())
+    assert agent["ProgramArguments"] == list(service.command)
     assert f'"{service.folder}/config.yaml"' in windows_task(service)
+
+
+def test_launchd_reads_in_its_agent_what_is_meant(service: Service) -> None:
+    """As the system's own reader reads it: started with the machine, again after a failure and not after an end that is
+    well, stopped with patience, its files readable by their owner alone; whatever letters the folder has.
+    """
+    odd = replace(service, folder=Path("/srv/a & b <c>/oms"))
+    agent = plistlib.loads(launchd_agent(odd).encode())
+    assert agent["Label"] == service.name
+    assert agent["WorkingDirectory"] == "/srv/a & b <c>/oms"
+    assert agent["StandardErrorPath"] == "/srv/a & b <c>/oms/var/oms.log"
+    assert (agent["RunAtLoad"], agent["KeepAlive"]) == (True, {"SuccessfulExit": False})
+    assert agent["Umask"] == 0o077
+    assert agent["ExitTimeOut"] >= 60
+    assert agent["EnvironmentVariables"] == {"OMS_NO_SETUP": "1"}
+
+
+def test_powershell_reads_the_words_that_are_meant(service: Service) -> None:
+    """Each quoted text, read as PowerShell reads it, is the name, the program, its command line or the folder, also in the
+    home of one whose name has an apostrophe.
+    """
+    home = Path("/Users/O'Brien/my oms")
+    odd = replace(service, folder=home, python=home / "python", cli=home / "cli.py", config=None)
+    text = windows_task(odd)
+    literals = [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", text)]
+    assert literals == [f"{home}/python", f'"{home}/cli.py" run --loop', str(home), service.name]
+    for said in ("-AtStartup", "-RestartCount 999", "-MultipleInstances IgnoreNew", "-RunLevel Limited"):
+        assert said in text
+    assert "ExecutionTimeLimit ([TimeSpan]::Zero)" in text
 
 
 # A word to systemd
