@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -116,7 +116,17 @@ class YahooHistory:
         wait, why = self._breaker.wait()
         if wait:
             return failures | dict.fromkeys(asked, _unasked(f"{why}; it is asked again in {wait / 60:.0f} minutes"))
-        return failures | self._ask(asked, kept, sessions, progress, deadline_s)
+        found, outcomes = self._ask(asked, kept, sessions, progress, deadline_s)
+        if len(asked) == len(symbols):
+            self._forget_an_outage(outcomes)
+        return failures | found
+
+    def _forget_an_outage(self, outcomes: Mapping[str, _Fetched | Failure]) -> None:
+        """Where Yahoo knew nothing of anybody, it was Yahoo that had nothing: no symbol is left alone for that."""
+        statuses = [outcome.status for outcome in outcomes.values() if isinstance(outcome, Failure)]
+        if len(outcomes) > 1 and len(statuses) == len(outcomes) and set(statuses) <= {Status.MISSING, Status.ERROR}:
+            for symbol in outcomes:
+                self._store.note(symbol, self._clock.now(), Status.ERROR, "Yahoo had no prices of any symbol")
 
     def _too_soon(self, kept: Kept | None) -> str:
         """Why a symbol is left alone now; empty where it is to be asked for."""
@@ -132,7 +142,8 @@ class YahooHistory:
         sessions: Sequence[date],
         progress: Progress,
         deadline_s: float,
-    ) -> dict[str, str]:
+    ) -> tuple[dict[str, str], Mapping[str, _Fetched | Failure]]:
+        """The reasons why symbols stay behind, and how asking for each ended that was asked for."""
         until = self._clock.elapsed() + deadline_s
         self._client.prepare()
         jobs = {symbol: partial(self._fetch, symbol, kept.get(symbol), sessions, until) for symbol in asked}
@@ -151,7 +162,7 @@ class YahooHistory:
                     break
         self._draw_conclusions(outcomes)
         failures = {symbol: _sentence(outcomes.get(symbol), sessions[-1], why) for symbol in asked}
-        return {symbol: failure for symbol, failure in failures.items() if failure}
+        return {symbol: failure for symbol, failure in failures.items() if failure}, outcomes
 
     def _fetch(self, symbol: str, kept: Kept | None, sessions: Sequence[date], until: float) -> _Fetched | Failure:
         """The bars that the store lacks, or all of them where the new ones do not continue the old. Runs in a thread."""
