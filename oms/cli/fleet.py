@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
@@ -12,10 +13,14 @@ from oms.cli import options
 from oms.cli.desk import confirm
 from oms.cli.layout import NOTHING, table
 from oms.cli.reading import Answer, at_desk, show
-from oms.errors import EXIT_DONE, DamagedError, UsageError
+from oms.errors import EXIT_DONE, DamagedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from oms.fleet.database import Database
+
+
+AGAIN_S = 5.0
+"""Seconds until a worker whose server went away starts over."""
 
 
 @click.group()
@@ -164,16 +169,26 @@ def _lines(answer: Answer) -> Iterator[str]:
 def worker(*, lanes: int, name: str | None) -> int:
     """Take turns for the accounts that are due, until it is told to go: Ctrl-C, SIGTERM, or `fleet drain`.
 
-    Start as many as you like, on any machine that reaches the database and has the accounts' secrets.
+    Start as many as you like, on any machine that reaches the database and has the accounts' secrets. Where the server goes
+    away, it starts over until the server is back.
     """
     from oms.fleet.worker import FleetWorker
 
+    def say(text: str) -> None:
+        click.echo(f"oms: {text}", err=True)
+
     database = _database()
-    made = FleetWorker(
-        database, options.configuration(), lanes=lanes, name=name, say=lambda text: click.echo(f"oms: {text}", err=True)
-    )
-    click.echo(f"oms: {made.name} takes turns at {database.address.shown}, {lanes} at a time", err=True)
-    return made.run()
+    while True:
+        made = FleetWorker(database, options.configuration(), lanes=lanes, name=name, say=say)
+        say(f"{made.name} takes turns at {database.address.shown}, {lanes} at a time")
+        try:
+            return made.run()
+        except StorageError as error:
+            if made.was_told:
+                raise
+            # Every turn has ended with its connection; what it left is found by the next one, which reads it afresh.
+            say(f"{error}; this worker starts over in {AGAIN_S:.0f} s")
+            time.sleep(AGAIN_S)
 
 
 @fleet.command()

@@ -18,6 +18,9 @@ from oms.model.cycle import Phase
 
 LEASE_HELD_S = 5.0
 """Seconds until an account whose last worker may still live is tried again."""
+FIRST_PAUSE_S, TRY_AGAIN_S = 30.0, 5.0
+"""Seconds until an account whose turn failed is tried again, or its interval where that is shorter; the second for what may
+pass by itself, such as a lost connection, which may have left a cycle open."""
 LONGEST_PAUSE = timedelta(minutes=15)
 """An account that keeps failing is tried again after twice the time, up to this."""
 NO_DATA_LEFT = timedelta(days=1)
@@ -46,7 +49,7 @@ def take_turn(
     exit_code, why, cycles, opens = _traded(database, fleet, member, stopping)
     turn = Turn(account=account, exit_code=exit_code, why=why, took_s=time.monotonic() - began, cycles=cycles)
     due = _next_due(member, turn, row[0], opens)
-    registry.note_end(database, turn, due)
+    registry.note_end(database, turn, worker, due)
     return turn
 
 
@@ -103,7 +106,8 @@ def _next_due(member: Member, turn: Turn, failures: int, opens: datetime | None)
     if turn.exit_code in (EXIT_INTERRUPTED, EXIT_TERMINATED):
         return now  # its worker was told to go; another goes on at once
     if turn.is_failure:
-        pause = timedelta(seconds=max(member.every_s, 1.0) * 2.0 ** min(failures, 10))
+        first = TRY_AGAIN_S if turn.exit_code == TryAgainError.exit_code else FIRST_PAUSE_S
+        pause = timedelta(seconds=max(min(member.every_s, first), 1.0) * 2.0 ** min(failures, 10))
         return now + min(pause, LONGEST_PAUSE)
     if "no trading day is left" in turn.why:
         return now + NO_DATA_LEFT

@@ -156,11 +156,23 @@ NO_FAILURE = (EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED, LeaseHeldError.exit_
 """How a turn may end with nothing wrong: done, told to stop, or the account's last worker may still live."""
 
 
-def note_end(database: Database, turn: Turn, due: datetime) -> None:
-    """Write down how a turn went and when the next is due; a removed account is not brought back."""
+def note_end(database: Database, turn: Turn, worker: str, due: datetime) -> None:
+    """Write down how a turn went and when the next is due; a removed account is not brought back.
+
+    Nothing is written where another worker has the account by now: this one was suspended, and its turn is no news.
+    """
     database.do(
         "UPDATE fleet_accounts SET ended_at = now(), queued_at = NULL, worker = NULL, exit_code = ?, why = ?, took_s = ?,"
         " runs = runs + 1, cycles = cycles + ?, failures_in_a_row = CASE WHEN ? THEN failures_in_a_row + 1 ELSE 0 END,"
-        " due_at = ?::timestamptz WHERE account = ?",
-        (turn.exit_code, turn.why[:500], turn.took_s, turn.cycles, turn.is_failure, due.isoformat(), turn.account),
+        " due_at = ?::timestamptz WHERE account = ? AND worker = ?",
+        (
+            turn.exit_code,
+            turn.why[:500],
+            turn.took_s,
+            turn.cycles,
+            turn.is_failure,
+            due.isoformat(),
+            turn.account,
+            worker,
+        ),
     )

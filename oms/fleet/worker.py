@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 from procrastinate.worker import Worker
@@ -40,6 +41,8 @@ PLAN_S = 2
 WAITING_PER_LANE = (3, 60)
 """Jobs that wait for each lane: at least and at most, between them as many as it will take until twice the next look.
 Who is due longest is queued first, and nobody has more than one place."""
+ENDING_S = 10.0
+"""Seconds for the queue's own tasks to end where the server is gone."""
 GRACE_S = 60.0
 """Seconds that turns under way have to come to their next safe stop when the worker is told to go."""
 
@@ -54,6 +57,8 @@ _REGISTER = (
     " SET host = excluded.host, pid = excluded.pid, version = excluded.version, lanes = excluded.lanes, busy = 0,"
     " started_at = now(), seen_at = now(), draining = false, ended_at = NULL, runs = 0, cycles = 0, failures = 0, busy_s = 0"
 )
+_NOT_MINE_ANY_MORE = "UPDATE fleet_accounts SET worker = NULL, queued_at = NULL WHERE worker = ?"
+"""Whoever starts has no turn under way: those that its name still stands at ended with the process, or the connection."""
 _BEAT = "UPDATE fleet_workers SET seen_at = now(), busy = ? WHERE worker = ? RETURNING draining"
 _COUNT = (
     "UPDATE fleet_workers SET runs = runs + 1, cycles = cycles + ?, failures = failures + ?, busy_s = busy_s + ?"
@@ -114,16 +119,17 @@ class FleetWorker:
         Raises:
             StorageError: the server was lost; leases end by themselves, and a fresh start goes on.
         """
-        for noisy in ("procrastinate", "psycopg.pool"):
+        for noisy in ("procrastinate", "psycopg.pool", "asyncio"):
             # What a person must know is said by this worker itself, or is in `fleet status`.
             logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
-        task_queue.prepare(self._database)
-        refuse_wrong_clock(self._database, time.time())
         values = (self.name, socket.gethostname(), os.getpid(), __version__, self._lanes)
-        self._database.do(_REGISTER, values)
         try:
+            task_queue.prepare(self._database)
+            refuse_wrong_clock(self._database, time.time())
+            self._database.do(_REGISTER, values)
+            self._database.do(_NOT_MINE_ANY_MORE, (self.name,))
             asyncio.run(self._run())
-        except (procrastinate.exceptions.ConnectorException, OSError) as error:
+        except (procrastinate.exceptions.ConnectorException, psycopg.Error, OSError) as error:
             raise StorageError(f"{self._database.address.shown}: the task queue was lost: {error}") from error
         finally:
             self._threads.shutdown(wait=True)
@@ -134,11 +140,14 @@ class FleetWorker:
     def stop(self, code: int | None = None) -> None:
         """Take no more turns; those under way come to their next safe stop, and others go on with their accounts."""
         self._stop_code = code
-        self._going = True
+        self._going = self.was_told = True
         for each in self._workers:
             each.stop()  # type: ignore[no-untyped-call]  # as Procrastinate has it
 
     _going = False
+
+    was_told = False
+    """It was told to take no more turns, and does not end for another reason."""
 
     async def _run(self) -> None:
         async with self.app.open_async():
@@ -151,14 +160,25 @@ class FleetWorker:
                 with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                     loop.add_signal_handler(number, partial(self.stop, EXIT_TERMINATED))
             beating = asyncio.create_task(self._beat())
+            working = [asyncio.create_task(each.run()) for each in self._workers]  # type: ignore[no-untyped-call]  # as above
             try:
-                runs = [each.run() for each in self._workers]  # type: ignore[no-untyped-call]  # as above
-                await asyncio.gather(*runs)
+                await self._until_over(beating, working)
             finally:
                 self._going = True
-                beating.cancel()
-                with suppress(asyncio.CancelledError):
-                    await beating
+                for each in (beating, *working):
+                    each.cancel()
+                await asyncio.wait((beating, *working), timeout=ENDING_S)
+
+    async def _until_over(self, beating: asyncio.Task[None], working: list[asyncio.Task[None]]) -> None:
+        """Return when every worker has come to its end.
+
+        The queue would wait for ever for a server that is gone: that it is, is noticed by the beat, whose error is raised.
+        """
+        left: set[asyncio.Task[None]] = {beating, *working}
+        while left != {beating}:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
 
     def _worker(self, queues: list[str], concurrency: int, name: str) -> Worker:
         return Worker(
