@@ -272,7 +272,7 @@ class FleetWorker:
                 await job.defer_async(account=account)
 
     async def _rescue(self) -> None:
-        """Jobs of workers that give no sign of life any more are put back into the queue."""
+        """Jobs of workers that give no sign of life are put back into the queue, or left to one that waits there."""
         manager = self.app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
             self._say(f"{job.task_kwargs.get('account', job.task_name)}: its worker is gone, another goes on")

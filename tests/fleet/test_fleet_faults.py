@@ -15,7 +15,7 @@ from contextlib import suppress
 import pytest
 
 from oms.config import LoadedConfig
-from oms.fleet import registry, standing, worker
+from oms.fleet import registry, standing, task_queue, worker
 from oms.fleet.database import Database
 from oms.fleet.duty import take_turn
 from oms.fleet.registry import Turn
@@ -160,6 +160,38 @@ async def rounds(made: FleetWorker, number: int, queues: list[str]) -> None:
         for _ in range(number):
             await made._plan()
             await made.app.run_worker_async(queues=queues, wait=False, concurrency=2, install_signal_handlers=False)
+
+
+def test_a_turn_whose_worker_is_gone_is_taken_though_the_next_one_waits(
+    database: Database, loaded: LoadedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long turn has the next job of its account queued behind it: the lost one then cannot go back into the queue.
+
+    Nor may it stay, for it would hold the account's lock for ever, and nobody would take it over.
+    """
+    for name in ("a", "b"):
+        registry.add(database, loaded, member(name))
+    turns: list[str] = []
+    playing(monkeypatch, turns.append, again_s=3600)
+    made = FleetWorker(database, loaded, lanes=2, name="one")
+
+    async def lived() -> None:
+        async with made.app.open_async():
+            manager = made.app.job_manager
+            await made._plan()
+            gone = await manager.register_worker()
+            for _ in range(2):
+                assert await manager.fetch_job([TRADING], worker_id=gone) is not None
+            database.do("UPDATE fleet_accounts SET queued_at = NULL")
+            await made._plan()
+            assert task_queue.depth(database) == {"waiting": 2, "running": 2}
+            database.do("UPDATE oms_queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+            await made._rescue()
+            await made.app.run_worker_async(queues=[TRADING], wait=False, install_signal_handlers=False)
+
+    asyncio.run(lived())
+    assert sorted(turns) == ["a", "b"]
+    assert task_queue.depth(database) == {"waiting": 0, "running": 0}
 
 
 def test_too_much_work_makes_everyone_wait_alike(
