@@ -32,7 +32,7 @@ from oms.gateways.yahoo import YahooMarket
 from oms.journal.access import open_account, open_mailbox
 from oms.journal.loading import load
 from oms.journal.reader import NoJournal, open_reader
-from oms.journal.restored import lift_mark, read_mark, refuse_unfinished
+from oms.journal.restored import lift_mark, mark_of, read_mark, refuse_unfinished
 from oms.journal.scalars import from_instant
 from oms.journal.statements import statements
 from oms.licence import bind, licences, require_binding
@@ -357,9 +357,10 @@ class Engine:
     def _unproved(self) -> Unproved | None:
         """A restore after which the broker was not asked yet; until then this engine sends nothing."""
         raw = statements(self.journal.connection)
-        mark = read_mark(raw)
         account, fence = self.journal.state.account, self.journal.lease.fence
-        return None if mark is None else Unproved(mark, lambda: lift_mark(raw, mark, account, fence))
+        name = mark_of(account if self.journal.connection.dialect.name == "postgresql" else None)
+        mark = read_mark(raw, name)
+        return None if mark is None else Unproved(mark, lambda: lift_mark(raw, mark, account, fence, name))
 
     def _rules_under(self, config_hash: str) -> Rules | None:
         """The rules an open cycle began under; a blacklist of today acts at once all the same."""

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "probing": STAIR | {"choice_wiring", "licence", "operator_desk", "tiger_wiring"},
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
-    "backup": BELOW_ROOF,
+    "backup": BELOW_ROOF | {"audit"},
     "audit": BELOW_ROOF - {"engine"},
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup", "fleet"},
     "bench": BELOW_ROOF | {"audit", "questions", "sim", "web"},

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -82,9 +82,11 @@ def bring_in(folder: Path, database: Path, clock: Clock, say: Callable[[str], No
     made = database.with_name(f"{database.name}.partial")
     try:
         _discard(made)
-        imported = _insert(folder, about, made, clock, say)
-        rebuild(_url(made), about.account, about.mode, clock)
-        _fold_log_in(made)
+        kept = [(each["config_hash"], each["canonical"], each["at_us"]) for each in about.configs]
+        counted, head = make_journal(
+            *(made, about.account, about.mode), rows=_rows(folder, about), configs=kept, clock=clock, say=say
+        )
+        imported = Imported(manifest=about, rows=counted, head=head)
         made.rename(database)
     except OSError as error:
         raise StorageError(f"{database} cannot be made: {error.strerror or error}") from error
@@ -111,27 +113,43 @@ def _fold_log_in(made: Path) -> None:
         raw.close()
 
 
-def _insert(folder: Path, about: Manifest, made: Path, clock: Clock, say: Callable[[str], None]) -> Imported:
-    counted, head, last = 0, b"", 0
-    with opened_for_writing(_url(made), about.account, about.mode, clock, say) as connection:
+def make_journal(
+    made: Path,
+    account: str,
+    mode: str,
+    *,
+    rows: Iterable[tuple[StoredRow, bytes]],
+    configs: Sequence[tuple[str, str, int]],
+    clock: Clock,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[int, str]:
+    """A journal of these rows, which the caller has checked, with its tables cast anew; how many they were, and its head.
+
+    Raises:
+        DamagedError: a row is no fact of this release.
+        StorageError: the disk refuses.
+    """
+    counted, head, last = 0, genesis(account), 0
+    with opened_for_writing(_url(made), account, mode, clock, say) as connection:
         raw = driver(connection)
         try:
             set_synchronous(raw, FULL)
             packing = Packing(raw)
             raw.execute("BEGIN IMMEDIATE")
-            for row, stored in _rows(folder, about):
+            for row, stored in rows:
                 decode(row[6], row[7], row[2], row[4], row[5])
-                packing.add_facts([(about.account, *row, stored)])
+                packing.add_facts([(account, *row, stored)])
                 counted, head, last = counted + 1, stored, row[0]
-            raw.execute("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (about.account, last, head, last, head))
-            kept = [(each["config_hash"], each["canonical"], each["at_us"]) for each in about.configs]
-            raw.executemany("INSERT INTO configs (config_hash, canonical, at) VALUES (?, ?, ?)", kept)
+            raw.execute("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (account, last, head, last, head))
+            raw.executemany("INSERT INTO configs (config_hash, canonical, at) VALUES (?, ?, ?)", configs)
             raw.execute("COMMIT")
         except sqlite3.Error as error:
             raise translate(error, made, "importing facts") from error
         connection.close()
         connection.engine.dispose()
-    return Imported(manifest=about, rows=counted, head=head.hex())
+    rebuild(_url(made), account, mode, clock)
+    _fold_log_in(made)
+    return counted, head.hex()
 
 
 # Reading

@@ -11,14 +11,20 @@ import os
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oms import crashpoints
 from oms.backup.files import storing, sync_folder, unfinished, write_new
 from oms.backup.holding import Hold, give_back
+from oms.config import load_config
 from oms.engine.standing import AUTHOR, COMMAND
 from oms.errors import DamagedError, TryAgainError
 from oms.journal.inbox import Inbox
 from oms.journal.restored import UNFINISHED
+from oms.places import places
+
+if TYPE_CHECKING:
+    from oms.journal.postgres.inbox import PostgresInbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,8 @@ class Decision:
     """Files that were set aside and are kept in a backup: they go at the end."""
     inbox: str | None = None
     """The mailbox for the halts and the blacklist of the backup; None where the journal itself was restored."""
+    config: str | None = None
+    """Or the configuration that names the database with the mailbox; never its address, which may hold a password."""
     standing: str = ""
     leases: tuple[Hold, ...] = ()
     """What the restore holds until it is finished."""
@@ -85,7 +93,16 @@ def finish(base: Path) -> str | None:
     _move(decision)
     crashpoints.point("restore.before_mailbox")
     if decision.inbox is not None:
-        _post(decision, Path(decision.inbox))
+        with closing(Inbox(Path(decision.inbox))) as inbox:
+            _post(decision, inbox)
+    elif decision.config is not None:
+        from oms.journal.postgres.address import parse  # its driver is an extra
+        from oms.journal.postgres.inbox import PostgresInbox
+
+        loaded = load_config(Path(decision.config), os.environ)
+        address = parse(places(loaded).journal_url)
+        with closing(PostgresInbox(address, loaded.config.account)) as inbox:
+            _post(decision, inbox)
     for name in decision.remove:
         with suppress(OSError):
             Path(name).unlink(missing_ok=True)
@@ -127,8 +144,7 @@ def _move(decision: Decision) -> None:
         sync_folder(folder)
 
 
-def _post(decision: Decision, mailbox: Path) -> None:
+def _post(decision: Decision, mailbox: Inbox | PostgresInbox) -> None:
     """Leave the backup's standing orders for the journal's one writer, once however often this is repeated."""
     arguments = {"backup": decision.backup_id, "restore": decision.restore_id, "standing": decision.standing}
-    with closing(Inbox(mailbox)) as inbox:
-        inbox.post_once(AUTHOR, COMMAND, arguments)
+    mailbox.post_once(AUTHOR, COMMAND, arguments)

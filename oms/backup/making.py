@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from oms import __version__, crashpoints
-from oms.backup import encryption
+from oms.backup import encryption, shared_journal
 from oms.backup.archive import file_member, write_archive
 from oms.backup.files import create, make_folder, scratch, storing, sweep, sync_folder, unfinished
 from oms.backup.manifest import (
@@ -43,6 +43,7 @@ from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
 from oms.journal.scalars import from_instant
 from oms.journal.schema import Found, examine
+from oms.journal.statements import Statements, statements
 from oms.journal.tables import SCHEMA_REVISION
 from oms.places import places
 
@@ -171,7 +172,11 @@ def _gather(loaded: LoadedConfig, order: Order, env: Mapping[str, str], copy: Pa
 
 
 def _gather_journal(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> None:
-    journal = places(loaded).journal
+    where = places(loaded)
+    if where.file is None:
+        _gather_shared(where.journal_url, loaded, order, gathered, copy)
+        return
+    journal = where.file
     if not journal.exists():
         if order.with_journal:
             raise UsageError(f"there is no journal at {journal} yet; back up without --with-journal")
@@ -183,6 +188,24 @@ def _gather_journal(loaded: LoadedConfig, order: Order, gathered: _Gathered, cop
     with readable(source) as (found, revision):
         gathered.schema = revision
         _gather_facts(found, loaded, gathered, journal)
+
+
+def _gather_shared(url: str, loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> None:
+    """The same of a journal on PostgreSQL: this account's rows, in a file as every other backup has one."""
+    reader = shared_journal.opened(url)
+    if reader is None:
+        if order.with_journal:
+            raise UsageError(f"{loaded.config.account} has no journal yet; back up without --with-journal")
+        return
+    with closing(reader):
+        if order.with_journal:
+            shared_journal.copy_out(reader, copy)
+            _gather_facts(copy, loaded, gathered, copy)
+            return
+        with reader.asking("reading the journal", whole=False) as connection:
+            raw = statements(connection)
+            kept = raw.execute(shared_journal.CONFIGS, (reader.account,)).fetchall()
+            _read_journal(connection, kept, loaded, gathered)
 
 
 @contextmanager
@@ -213,9 +236,15 @@ def _gather_facts(source: Path, loaded: LoadedConfig, gathered: _Gathered, journ
     engine = reader_engine(source)
     try:
         with engine.connect() as connection:
-            driver(connection).execute("BEGIN")
-            _read_journal(connection, loaded, gathered)
-            moved = registered(driver(connection), loaded.config.account)
+            raw = driver(connection)
+            raw.execute("BEGIN")
+            if not raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
+                return  # a start that ended before it made its tables
+            rows = raw.execute(
+                "SELECT config_hash, canonical, at FROM configs ORDER BY at DESC, config_hash"
+            ).fetchall()
+            _read_journal(connection, rows, loaded, gathered)
+            moved = registered(raw, loaded.config.account)
             gathered.beside = tuple(archives_of(journal) / each.file for each in moved)
     except (sqlite3.Error, DBAPIError) as error:
         raise translate(error, journal, "reading the journal") from error
@@ -237,14 +266,14 @@ def copy_database(journal: Path, copy: Path) -> None:
         engine.dispose()
 
 
-def _read_journal(connection: Connection, loaded: LoadedConfig, gathered: _Gathered) -> None:
-    raw, account = driver(connection), loaded.config.account
-    if not raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
-        return  # a start that ended before it made its tables
+def _read_journal(
+    connection: Connection, rows: Sequence[tuple[str, str, int]], loaded: LoadedConfig, gathered: _Gathered
+) -> None:
+    """``rows`` are the kept configurations, the newest first."""
+    raw, account = statements(connection), loaded.config.account
     found = load(connection, account)
     gathered.head = head_of(raw, account, found.head.seq, found.head.hash)
     gathered.texts[STATE] = standing_text(found.state).encode()
-    rows = raw.execute("SELECT config_hash, canonical, at FROM configs ORDER BY at DESC, config_hash").fetchall()
     kept = [(each, text, from_instant(at).isoformat()) for each, text, at in reversed(rows[:MOST_CONFIGS])]
     gathered.configs = tuple(KeptConfig(hash=each, at=at) for each, _, at in kept)
     if all(each != loaded.hash for each, *_ in kept):
@@ -253,7 +282,7 @@ def _read_journal(connection: Connection, loaded: LoadedConfig, gathered: _Gathe
     gathered.texts[CONFIGS] = "".join(f"{line}\n" for line in lines).encode()
 
 
-def head_of(raw: sqlite3.Connection, account: str, seq: int, link: bytes) -> JournalHead:
+def head_of(raw: Statements, account: str, seq: int, link: bytes) -> JournalHead:
     """The end of a chain, as a manifest names it."""
     last = raw.execute("SELECT at FROM events WHERE account = ? AND seq = ?", (account, seq)).fetchone()
     lease = raw.execute("SELECT fence FROM lease WHERE account = ?", (account,)).fetchone()

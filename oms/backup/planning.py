@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from oms import crashpoints
+from oms.backup import shared_journal
 from oms.backup.archive import Contents, read_archive
 from oms.backup.files import make_folder, scratch, unfinished, write_new
 from oms.backup.manifest import CONFIG, STATE, UNIVERSE, Manifest
@@ -28,6 +29,13 @@ from oms.journal.loading import load
 from oms.model.state import AccountState
 from oms.places import Places, places
 from oms.resources import default_config_text
+
+ON_A_SERVER = (
+    "the journal of {account} is on PostgreSQL, where no fact is ever replaced: nothing was changed. `--only-config` brings "
+    "back everything but the journal. To have the journal as well, restore it into a file in an empty folder "
+    "(`OMS_JOURNAL__URL=sqlite:///var/oms.db oms restore {archive} --yes`), and move that into a database that has no "
+    "journal of {account} (`oms db migrate-to URL`): it is verified on both ways"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,13 @@ class Plan:
     standing: list[tuple[str, bool]] = field(default_factory=list)
     lost: Lost | None = None
     notes: list[str] = field(default_factory=list)
+    only_config: bool = False
+    """The backup's journal, if it has one, stays in it."""
+
+    @property
+    def with_journal(self) -> bool:
+        """The journal is replaced, too."""
+        return self.manifest.with_journal and not self.only_config
 
     @property
     def manifest(self) -> Manifest:
@@ -93,7 +108,7 @@ class Plan:
             "at": found.created_at,
             "account": found.account,
             "mode": found.mode,
-            "with_journal": found.with_journal,
+            "with_journal": self.with_journal,
             "config": [change.answer() for change in self.config],
             "universe": {"added": self.universe[0], "removed": self.universe[1]},
             "standing": [{"text": text, "loosened": loosened} for text, loosened in self.standing],
@@ -111,7 +126,13 @@ class Plan:
 
 
 def make_plan(
-    archive: Path, config_file: Path | None, env: Mapping[str, str], *, other_account: bool, folder: Path | None = None
+    archive: Path,
+    config_file: Path | None,
+    env: Mapping[str, str],
+    *,
+    other_account: bool,
+    folder: Path | None = None,
+    only_config: bool = False,
 ) -> Plan:
     """Read an archive whole and compare it with what is here; its journal is unpacked, everything else only read.
 
@@ -129,13 +150,17 @@ def make_plan(
     present, problem = _present(path, env)
     restored = _restored(texts, path, env)
     where = places(restored)
-    plan = Plan(contents=texts, config_path=path, present=present, restored=restored, where=where)
+    plan = Plan(
+        contents=texts, config_path=path, present=present, restored=restored, where=where, only_config=only_config
+    )
     if problem:
         plan.notes.append(f"the present configuration cannot be read, so nothing is compared with it: {problem}")
+    if plan.with_journal and where.file is None:
+        raise RefusedError(ON_A_SERVER.format(account=texts.manifest.account, archive=archive))
     _refuse_outside(plan)
     _read_present(plan)
     _refuse_other_owner(plan, other_account=other_account)
-    if texts.manifest.with_journal:
+    if plan.with_journal:
         if folder is None:
             make_folder(where.journal.parent)
         unpacked = unfinished(folder or where.journal.parent, "journal")
@@ -190,9 +215,11 @@ def _refuse_outside(plan: Plan) -> None:
     """An archive may not choose files of the machine: what it writes lies with the configuration, or is written today."""
     today = set()
     if plan.present is not None:
-        today = {plan.present.resolve(plan.present.config.selection.universe), places(plan.present).journal}
+        today = {plan.present.resolve(plan.present.config.selection.universe), places(plan.present).file}
     base = Path(os.path.realpath(plan.base))
-    for key, place in (("selection.universe", plan.universe_file), ("journal.url", plan.where.journal)):
+    for key, place in (("selection.universe", plan.universe_file), ("journal.url", plan.where.file)):
+        if place is None:
+            continue
         inside = Path(os.path.realpath(place)).is_relative_to(base)
         if not inside and place not in today:
             raise RefusedError(
@@ -214,8 +241,14 @@ def _refuse_other_owner(plan: Plan, *, other_account: bool) -> None:
 
 def _owner(plan: Plan) -> tuple[str, str] | None:
     """Account and mode that live here; None on a machine where nothing was set up."""
-    journal = places(plan.present).journal if plan.present is not None else plan.where.journal
-    if journal.exists():
+    where = places(plan.present) if plan.present is not None else plan.where
+    journal = where.file
+    if journal is None:
+        reader = shared_journal.opened(where.journal_url)
+        if reader is not None:
+            with closing(reader):
+                return reader.account, reader.mode
+    elif journal.exists():
         try:
             engine = reader_engine(journal)
             with engine.connect() as connection:
@@ -229,9 +262,14 @@ def _owner(plan: Plan) -> tuple[str, str] | None:
 
 
 def _read_present(plan: Plan) -> None:
-    if not plan.where.journal.exists():
+    if plan.where.file is None:
+        found = shared_journal.loaded(plan.where.journal_url)
+        if found is not None:
+            plan.state, plan.head = found.state, (found.head.seq, found.head.hash.hex())
         return
-    engine = reader_engine(plan.where.journal)
+    if not plan.where.file.exists():
+        return
+    engine = reader_engine(plan.where.file)
     try:
         with engine.connect() as connection:
             driver(connection).execute("BEGIN")
@@ -250,7 +288,7 @@ def _loaded(connection: Connection, plan: Plan) -> tuple[AccountState, tuple[int
     found = load(connection, account)
     state, head = found.state, (found.head.seq, found.head.hash.hex())
     kept = plan.manifest.journal
-    if not plan.manifest.with_journal or kept is None:
+    if not plan.with_journal or kept is None:
         return state, head, None
     with suppress(DamagedError):  # without its archives only the facts since them are counted
         archives.attach(raw, account, plan.where.journal)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ from oms.engine.standing import AUTHOR, COMMAND
 from oms.errors import FenceLostError, OmsError, StorageError
 from oms.gateways.system_clock import SystemClock
 from oms.journal import anchors
+from oms.journal.access import open_account, open_mailbox
+from oms.journal.account import AccountJournal
 from oms.journal.inbox import Inbox
 from oms.journal.lease import LeaseRow
 from oms.journal.machine import this_process
@@ -59,30 +61,56 @@ def restore(plan: Plan, env: Mapping[str, str]) -> Restored:
         LeaseHeldError: an engine runs; nothing was changed.
         StorageError: the disk refuses; before the decision nothing was changed, after it the next command finishes it.
     """
-    for folder in {plan.base, plan.where.journal.parent, plan.universe_file.parent}:
+    for folder in _folders(plan):
         make_folder(folder)
     holds: list[holding.Hold] = []
+    on_a_server = plan.where.file is None and plan.state is not None and plan.state.seq
+    with _opened(plan) if on_a_server else nullcontext() as shared:
+        done = _hold_and_restore(plan, env, holds)
+        if shared is not None and plan.state is not None:
+            with suppress(OmsError):  # as below
+                _obey(plan, shared)
+    if plan.where.file is not None and plan.state is not None and plan.state.seq and not done.with_journal:
+        with (
+            suppress(OmsError),
+            _opened(plan) as journal,
+        ):  # what waits in the mailbox counts already
+            _obey(plan, journal)
+    return done
+
+
+def _folders(plan: Plan) -> set[Path]:
+    files = (plan.config_path, plan.universe_file, *([] if plan.where.file is None else [plan.where.file]))
+    return {plan.base, *(file.parent for file in files)}
+
+
+def _hold_and_restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> Restored:
     try:
-        for journal in {plan.where.journal, _journal_of(plan.present)} - {None}:
+        for journal in {plan.where.file, _journal_of(plan.present)} - {None}:
             assert journal is not None
             if (hold := holding.take(journal)) is not None:
                 holds.append(hold)
-        done = _restore(plan, env, holds)
+        return _restore(plan, env, holds)
     finally:
         for hold in holds:
             with suppress(OmsError):  # where another journal stands now, this one's fence is no longer the newest
                 holding.give_back(hold)
-    if plan.state is not None and plan.state.seq and not done.with_journal:
-        with suppress(OmsError):  # what waits in the mailbox counts already; then the next start journals it
-            _obey(plan)
-    return done
 
 
-def _obey(plan: Plan) -> None:
+@contextmanager
+def _opened(plan: Plan) -> Iterator[AccountJournal]:
+    """The journal that stays, with its lease."""
+    config = plan.restored.config
+    with closing(
+        open_account(plan.where.journal_url, config.account, config.mode, SystemClock(), holding.HOLD_S)
+    ) as journal:
+        yield journal
+
+
+def _obey(plan: Plan, journal: AccountJournal) -> None:
     """Journal the standing orders of the backup at once, as the engine would at its next start."""
-    config, where = plan.restored.config, plan.where
-    journal = open_journal(where.journal_url, config.account, config.mode, SystemClock())
-    with closing(journal), closing(Inbox(where.inbox)) as inbox:
+    where = plan.where
+    with closing(open_mailbox(where.journal_url, where.inbox, plan.restored.config.account)) as inbox:
         for message in inbox.unread(journal.state.inbox_id):
             events, answer = carry_out(journal.state, message)
             journal.append_barrier(events)
@@ -96,7 +124,7 @@ def clean_up(plan: Plan) -> None:
         for leftover in unpacked.parent.glob(f"{unpacked.name}*"):
             with suppress(OSError):
                 leftover.unlink()
-    sweep({plan.base, plan.where.journal.parent, plan.universe_file.parent, Path(tempfile.gettempdir())})
+    sweep({*_folders(plan), Path(tempfile.gettempdir())})
 
 
 def _restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> Restored:
@@ -122,7 +150,8 @@ def _restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> R
         decision = replace(decision, leases=(*elsewhere, new_hold), remove=going)
     elif STATE in plan.contents.texts:
         standing = plan.contents.texts[STATE].decode()
-        decision = replace(decision, inbox=str(plan.where.inbox), standing=standing)
+        box = {"config": str(plan.target)} if plan.where.file is None else {"inbox": str(plan.where.inbox)}
+        decision = replace(decision, standing=standing, **box)  # type: ignore[arg-type]  # one text by its name
     for hold in holds:
         _refuse_fence_lost(hold)
     decide(plan.base, replace(decision, moves=tuple(moves)))
@@ -137,12 +166,13 @@ def _restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> R
 def _keep(plan: Plan, env: Mapping[str, str], restore_id: str) -> tuple[Made | None, tuple[Path, ...]]:
     """The present state as a backup of its own; what cannot go into one is copied beside."""
     there = [file for file in (plan.target, plan.universe_file) if file.exists()]
-    if not there and not plan.where.journal.exists():
+    file = plan.where.file
+    if not there and not (file is not None and file.exists()):
         return None, ()
     if plan.present is not None:
         # The journal that is replaced is the one the backup's configuration names; usually both name the same.
-        same = plan.contents.journal is not None and _journal_of(plan.present) == plan.where.journal
-        with_journal = same and plan.where.journal.exists()
+        same = plan.contents.journal is not None and _journal_of(plan.present) == file
+        with_journal = same and file is not None and file.exists()
         return shelf.automatic(plan.present, "restore", with_journal=with_journal, tolerant=True, env=env), ()
     copies = []
     for file in there:
@@ -155,7 +185,7 @@ def _keep(plan: Plan, env: Mapping[str, str], restore_id: str) -> tuple[Made | N
 
 
 def _journal_of(loaded: LoadedConfig | None) -> Path | None:
-    return places(loaded).journal if loaded is not None else None
+    return places(loaded).file if loaded is not None else None
 
 
 def _refuse_fence_lost(hold: holding.Hold) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
 from oms import crashpoints
-from oms.backup import shelf
+from oms.backup import shared_journal, shelf
 from oms.backup.files import storing, sweep, sync_folder, unfinished, write_new
 from oms.backup.making import Made
 from oms.backup.rewriting import rewritten
@@ -20,7 +21,8 @@ from oms.configuration.loosening import Change, changes
 from oms.errors import DamagedError, UsageError
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.scalars import from_instant
-from oms.places import places
+from oms.journal.statements import statements
+from oms.places import Places, places
 
 CURRENT = "current"
 """Names the effective configuration of now where a hash is expected."""
@@ -29,6 +31,11 @@ _VERSIONS = (
     "SELECT config_hash, canonical, at, (SELECT count(*) FROM cycles WHERE cycles.config_hash = configs.config_hash)"
     " FROM configs ORDER BY at, config_hash"
 )
+_SHARED_VERSIONS = (
+    "SELECT c.config_hash, c.canonical, min(y.opened_at), count(*) FROM configs c JOIN cycles y"
+    " ON y.config_hash = c.config_hash WHERE y.account = ? GROUP BY c.config_hash, c.canonical ORDER BY 3, 1"
+)
+"""The same of one account, where all accounts of a database share the configurations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +66,21 @@ def versions(loaded: LoadedConfig) -> list[Version]:
     """
     found = [
         Version(hash=each, canonical=text, at=from_instant(at).isoformat(), cycles=cycles, current=each == loaded.hash)
-        for each, text, at, cycles in _rows(places(loaded).journal)
+        for each, text, at, cycles in _kept(places(loaded))
     ]
     if not any(version.current for version in found):
         found.append(Version(hash=loaded.hash, canonical=loaded.canonical, at=None, cycles=0, current=True))
     return found
+
+
+def _kept(where: Places) -> list[tuple[str, str, int, int]]:
+    if where.file is not None:
+        return _rows(where.file)
+    reader = shared_journal.opened(where.journal_url)
+    if reader is None:
+        return []
+    with closing(reader), reader.asking("reading the kept configurations", whole=False) as connection:
+        return statements(connection).execute(_SHARED_VERSIONS, (reader.account,)).fetchall()
 
 
 def _rows(journal: Path) -> list[tuple[str, str, int, int]]:

@@ -165,8 +165,18 @@ def _pruned(answer: Answer) -> Iterator[str]:
 @click.option("--dry-run", is_flag=True, help="Show what would change and what would be lost; change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; needed where no terminal is.")
 @click.option("--other-account", is_flag=True, help="Even a backup of another account or mode.")
+@click.option("--only-config", is_flag=True, help="Leave the journal as it is, also where the backup has one.")
 @identity_option
-def restore(*, json_: bool, which: str, dry_run: bool, yes: bool, other_account: bool, identity: str | None) -> None:
+def restore(
+    *,
+    json_: bool,
+    which: str,
+    dry_run: bool,
+    yes: bool,
+    other_account: bool,
+    only_config: bool,
+    identity: str | None,
+) -> None:
     """Bring a backup back, whole or not at all; what is there now becomes a backup of its own."""
     import tempfile
     from pathlib import Path
@@ -180,7 +190,12 @@ def restore(*, json_: bool, which: str, dry_run: bool, yes: bool, other_account:
     with ExitStack() as stack:
         archive = stack.enter_context(opened(_archive(which), Path(identity) if identity else None))
         folder = stack.enter_context(scratch(Path(tempfile.gettempdir()))) if dry_run else None
-        plan = make_plan(archive, options.config_file(), os.environ, other_account=other_account, folder=folder)
+        plan = make_plan(
+            *(archive, options.config_file(), os.environ),
+            other_account=other_account,
+            folder=folder,
+            only_config=only_config,
+        )
         stack.callback(clean_up, plan)
         answer: dict[str, Any] = {"schema": "oms.restore/1", **plan.answer(), "restored": False, "previous": None}
         if dry_run:

@@ -68,6 +68,14 @@ class PostgresInbox:
                     raise self._meaning(error, "posting a command") from error
         raise AssertionError("the last attempt returns or raises")
 
+    def post_once(self, author: str, command: str, arguments: Mapping[str, str]) -> None:
+        """Leave a command unless the very same, to the last argument, was ever left: for work that may be repeated."""
+        text = json.dumps(dict(arguments), sort_keys=True)
+        with self._told("posting a command") as pg:
+            sql = "SELECT 1 FROM inbox WHERE account = ? AND command = ? AND arguments = ?"
+            if pg.execute(sql, (self._account, storable(command), text)).fetchone() is None:
+                self._post(pg, author, command, text)
+
     def _post(self, pg: PostgresStatements, author: str, command: str, text: str) -> int:
         pg.execute("BEGIN")
         pg.execute(_LOCK, (self._account,))

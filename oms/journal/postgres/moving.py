@@ -33,6 +33,7 @@ from oms.journal.postgres.journal import MODE, MOVING, connected, lock_account
 from oms.journal.postgres.meaning import is_database_error, translate
 from oms.journal.postgres.reader import PostgresReader
 from oms.journal.reader import reader_over
+from oms.journal.restored import mark_of, read_mark, write_mark
 from oms.journal.verify import verify
 from oms.ports import Clock
 
@@ -221,6 +222,10 @@ def _finish(now: _Move) -> int:
             pg.executemany(insert_sql(table), rows)
     for row in raw.execute("SELECT config_hash, canonical, at FROM configs").fetchall():
         pg.execute("INSERT INTO configs (config_hash, canonical, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+    mark = read_mark(raw)
+    if mark is not None:
+        # The journal was restored and the broker not asked yet: the first start there does it.
+        write_mark(pg, mark, mark_of(account))
     # Fences go on: orders carry those of the file.
     pg.execute("UPDATE lease SET fence = greatest(fence, ?), expires_at = NULL WHERE account = ?", (now.fence, account))
     messages = _copy_mailbox(now)
