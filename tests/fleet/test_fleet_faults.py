@@ -202,6 +202,7 @@ def test_too_much_work_makes_everyone_wait_alike(
         registry.add(database, loaded, member(f"acc-{number:02d}"))
     turns: list[str] = []
     playing(monkeypatch, turns.append)
+    monkeypatch.setattr(worker, "WAITING_PER_LANE", (3, 3))
     made = FleetWorker(database, loaded, lanes=2, name="one")
     asyncio.run(rounds(made, 6, [TRADING]))
     assert set(Counter(turns).values()) == {3}
