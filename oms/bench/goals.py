@@ -190,8 +190,11 @@ GOALS: tuple[Goal, ...] = (
         id="G15",
         title="simulation",
         sentence="Simulated cycles a second on one core, on the production store in memory.",
-        how="seeded worlds in bad weather, by processor time; the floor writes the same rows with sqlite3 in memory",
-        marks=(_least("cycles", 150.0, "cycles a second", "whole worlds, their laws judged"),),
+        how="seeded lives of ten cycles, by processor time; the floor writes the same rows with sqlite3 in memory",
+        marks=(
+            _least("bad", 150.0, "cycles a second", "lives in bad weather, laws judged"),
+            _least("fair", 150.0, "cycles a second", "lives in fair weather, laws judged"),
+        ),
     ),
     Goal(
         id="G16",
