@@ -33,6 +33,8 @@ class Coefficients:
     """Seconds that a turn holds its lane: a cycle, or the look that finds nothing to do."""
     cpu_s: float
     """Of which the worker's processor is busy."""
+    server_cpu_s: float
+    """Seconds that the server's processors are busy for a cycle."""
     bytes_an_event: float
     syncs_a_cycle: float
     own_commits_a_second: float
@@ -51,6 +53,7 @@ def capacity(load: Load, found: Coefficients) -> dict[str, Any]:
         "turns_a_second": round(turns_a_second, 1),
         "lanes": _up(turns_a_second * found.turn_s),
         "processors": _up(turns_a_second * found.cpu_s),
+        "server_processors": _up(cycles_a_second * found.server_cpu_s),
         "cycles_a_second": round(cycles_a_second, 2),
         "commits_a_second": round(commits_a_second, 1),
         "log_flushes_a_second": round(cycles_a_second * found.syncs_a_cycle, 2),

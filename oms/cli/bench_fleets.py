@@ -56,13 +56,16 @@ def postgres(*, json_: bool, workers: str, accounts: int, seconds: float, url: s
 @click.option("--every", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds between turns.")
 @click.option("--turn", type=click.FloatRange(min=0.001), default=0.25, show_default=True, help="Seconds of a turn.")
 @click.option("--cpu", type=click.FloatRange(min=0.0), default=0.05, show_default=True, help="Of which computing.")
-@click.option("--cycles", type=click.FloatRange(min=0.0), default=6.0, show_default=True, help="Cycles a day each.")
-@click.option("--events", type=click.FloatRange(min=1), default=100.0, show_default=True, help="Events a cycle.")
-@click.option("--bytes", "bytes_", type=click.FloatRange(min=1), default=900.0, show_default=True, help="An event.")
-@click.option("--syncs", type=click.FloatRange(min=0), default=0.25, show_default=True, help="Log flushes a cycle.")
-@click.option("--commits", type=click.FloatRange(min=1), default=50.0, show_default=True, help="Commits a cycle.")
 @click.option(
-    "--own", type=click.FloatRange(min=1), default=4000.0, show_default=True, help="Commits a second, server."
+    "--server-cpu", type=click.FloatRange(min=0.0), default=0.02, show_default=True, help="Server's, of a cycle."
+)
+@click.option("--cycles", type=click.FloatRange(min=0.0), default=6.0, show_default=True, help="Cycles a day each.")
+@click.option("--events", type=click.FloatRange(min=1), default=108.0, show_default=True, help="Events a cycle.")
+@click.option("--bytes", "bytes_", type=click.FloatRange(min=1), default=700.0, show_default=True, help="An event.")
+@click.option("--syncs", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Log flushes a cycle.")
+@click.option("--commits", type=click.FloatRange(min=1), default=17.0, show_default=True, help="Commits a cycle.")
+@click.option(
+    "--own", type=click.FloatRange(min=1), default=5000.0, show_default=True, help="Commits a second, server."
 )
 def fleet(*, json_: bool, accounts: int, every: float, **figures: float) -> None:
     """Work out what a fleet needs, and simulate its turns; measure the figures with `bench postgres` and `fleet status`."""
@@ -72,6 +75,7 @@ def fleet(*, json_: bool, accounts: int, every: float, **figures: float) -> None
     measured = room.Coefficients(
         turn_s=figures["turn"],
         cpu_s=figures["cpu"],
+        server_cpu_s=figures["server_cpu"],
         bytes_an_event=figures["bytes_"],
         syncs_a_cycle=figures["syncs"],
         own_commits_a_second=figures["own"],

@@ -5,7 +5,13 @@ from __future__ import annotations
 from oms.bench.capacity import Coefficients, Load, capacity, simulate
 
 FOUND = Coefficients(
-    turn_s=0.25, cpu_s=0.05, bytes_an_event=550.0, syncs_a_cycle=0.25, own_commits_a_second=4000.0, commits_a_cycle=50.0
+    turn_s=0.25,
+    cpu_s=0.05,
+    server_cpu_s=0.02,
+    bytes_an_event=550.0,
+    syncs_a_cycle=0.25,
+    own_commits_a_second=4000.0,
+    commits_a_cycle=50.0,
 )
 
 
