@@ -117,7 +117,7 @@ class TestTheWire:
     """The connection is cut at every message, before the server gets it and after."""
 
     @pytest.mark.parametrize("answer", [False, True], ids=["before", "after"])
-    @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.nightly)])
+    @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.nightly)])
     def test_cut_anywhere(self, wire: Wire, cut_off: tuple[Server, str, Address], step: int, answer: bool) -> None:
         """Whichever message is the last, the next process finds a whole prefix with all that was acknowledged."""
         server, database, address = cut_off
@@ -202,3 +202,54 @@ def test_kill_9_of_the_server_leaves_every_barrier(server: Server, database: str
     successor.close()
     with closing(open_reader(server.url(database, account="victim"))) as reader:
         assert verify(reader).ok
+
+
+SHARERS = """
+import sys, threading
+from oms.gateways.system_clock import SystemClock
+from oms.journal.postgres.address import parse
+from oms.journal.postgres.journal import open_postgres
+from oms.model.event import AttentionRaised
+from tests.journal.facts import account_opened
+address = parse(sys.argv[1])
+journals = [open_postgres(address, f"sharer-{n}", "paper", SystemClock(), 60.0) for n in range(4)]
+for journal in journals:
+    journal.append_barrier([account_opened()])
+print("holding", flush=True)
+def live(n, journal):
+    while True:
+        journal.append_barrier([AttentionRaised(rule="test", text="a shared barrier")])
+        sys.stdout.write(f"{n} {journal.state.seq}\\n")
+        sys.stdout.flush()
+crowd = [threading.Thread(target=live, args=each, daemon=True) for each in enumerate(journals)]
+for each in crowd:
+    each.start()
+for each in crowd:
+    each.join()
+"""
+
+
+def test_kill_9_of_the_server_leaves_every_shared_barrier(server: Server, database: str) -> None:
+    """What an account was told of is there after the crash, although another connection's flush brought it to the disk."""
+    if not server.is_own:
+        pytest.skip("the tests kill only a server that they started")
+    address = parse(server.url(database))
+    command = [sys.executable, "-c", SHARERS, server.url(database)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[2]
+    ) as sharers:
+        assert sharers.stdout is not None
+        assert sharers.stdout.readline() == "holding\n"
+        lines = [sharers.stdout.readline() for _ in range(60)]
+        server.kill()
+        lines += sharers.stdout.readlines()
+    server.start_again()
+    told: dict[int, int] = {}
+    for line in lines:
+        number, seq = line.split()
+        told[int(number)] = int(seq)
+    assert len(told) == 4
+    for who, seen in told.items():
+        successor = open_postgres(address, f"sharer-{who}", "paper", later(), 15.0)
+        assert successor.state.seq >= seen
+        successor.close()
