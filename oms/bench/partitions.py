@@ -16,11 +16,14 @@ BATCH = 20
 """Rows of one commit, all of one account."""
 COLUMNS = "account text, seq bigint, at bigint, cycle_id text, version bigint, data text"
 
+BY_TIME = "CREATE INDEX ON facts USING brin (at) WITH (pages_per_range = 32)"
+"""As the journal has it: a summary of each stretch of pages, which costs no row."""
 LAYOUTS = {
     # Keys over everything, as one table can have them.
     "one table": [
         f"CREATE TABLE facts ({COLUMNS}, PRIMARY KEY (account, seq))",
         "CREATE UNIQUE INDEX ON facts (cycle_id, version, account)",
+        BY_TIME,
     ],
     "by account": [
         f"CREATE TABLE facts ({COLUMNS}, PRIMARY KEY (account, seq)) PARTITION BY HASH (account)",
@@ -29,6 +32,7 @@ LAYOUTS = {
             for n in range(PARTS)
         ),
         "CREATE UNIQUE INDEX ON facts (cycle_id, version, account)",
+        BY_TIME,
     ],
     # Every key must hold the time, so none of them says what it should: a row number may be there twice.
     "by month": [
@@ -36,11 +40,26 @@ LAYOUTS = {
         *(f"CREATE TABLE facts_{n} PARTITION OF facts FOR VALUES FROM ({n}) TO ({n + 1})" for n in range(PARTS)),
         "CREATE UNIQUE INDEX ON facts (cycle_id, version, account, at)",
     ],
+    # Each account's part split once more: its keys, too, must hold the time.
+    "both": [
+        f"CREATE TABLE facts ({COLUMNS}, PRIMARY KEY (account, seq, at)) PARTITION BY HASH (account)",
+        *(
+            f"CREATE TABLE facts_{n} PARTITION OF facts FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {n})"
+            " PARTITION BY RANGE (at)"
+            for n in range(PARTS)
+        ),
+        *(
+            f"CREATE TABLE facts_{n}_{m} PARTITION OF facts_{n} FOR VALUES FROM ({m}) TO ({m + 1})"
+            for n in range(PARTS)
+            for m in range(PARTS)
+        ),
+        "CREATE UNIQUE INDEX ON facts (cycle_id, version, account, at)",
+    ],
 }
 
 
 def bench(url: str, rows: int, accounts: int) -> dict[str, Any]:
-    """Write so many rows of so many accounts into each layout, and ask each for one account's last row and one cycle."""
+    """Write so many rows of so many accounts into each layout; ask each for a last row, a cycle, a month of everybody."""
     server = parse(url).server.set(drivername="postgresql").render_as_string(hide_password=False)
     found = {}
     with psycopg.connect(server, autocommit=True) as raw:
@@ -78,6 +97,7 @@ def _measured(raw: psycopg.Connection[Any], rows: int, accounts: int) -> dict[st
         "last_row_ms": _ms(
             raw, "SELECT * FROM facts WHERE account = %s ORDER BY seq DESC LIMIT 1", "account-{}", accounts
         ),
+        "month_ms": _ms(raw, "SELECT count(data) FROM facts WHERE at = %s::bigint", "{}", PARTS),
         "cycle_ms": _ms(raw, "SELECT * FROM facts WHERE cycle_id = %s ORDER BY version", "c-{}-0", accounts),
     }
 

@@ -105,7 +105,7 @@ def fleet(*, json_: bool, accounts: int, every: float, **figures: float) -> None
 @click.option("--accounts", type=click.IntRange(1, 100_000), default=200, show_default=True, help="That they are of.")
 @click.argument("url")
 def partitions(*, json_: bool, rows: int, accounts: int, url: str) -> None:
-    """Time facts in one table, split by account and split by month, on the PostgreSQL at URL."""
+    """Time facts in one table, split by account, by month and by both, on the PostgreSQL at URL."""
     from oms.bench import partitions as room
 
     found = room.bench(url, rows, accounts)
@@ -116,5 +116,6 @@ def partitions(*, json_: bool, rows: int, accounts: int, url: str) -> None:
     for name, figures in found["layouts"].items():
         click.echo(
             f"  {name:<12}{figures['rows_a_second']:>9,} rows a second, {figures['bytes_a_row']} bytes a row; last row of "
-            f"an account {figures['last_row_ms']} ms, a cycle by its id {figures['cycle_ms']} ms"
+            f"an account {figures['last_row_ms']} ms, a cycle by its id {figures['cycle_ms']} ms, a month of all "
+            f"{figures['month_ms']} ms"
         )
