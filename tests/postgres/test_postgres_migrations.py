@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic.config import Config
 from sqlalchemy import text
 
 from oms.errors import DamagedError, RefusedError
@@ -13,8 +16,9 @@ from oms.journal import tables
 from oms.journal.postgres import schema
 from oms.journal.postgres.address import parse, writers
 from oms.journal.postgres.journal import connected, open_postgres
-from oms.journal.postgres.migration import head, upgrade
+from oms.journal.postgres.migration import alembic_config, head, upgrade
 from oms.model.event import AttentionRaised
+from oms.resources import migrations_dir
 from tests.fakes.clock import FakeClock
 from tests.journal.facts import account_opened
 from tests.postgres.server import Server
@@ -118,6 +122,65 @@ def test_a_migration_that_must_wait_gives_way(server: Server, empty: str, monkey
             monkeypatch.setattr(schema, "stamped", lambda _: "p0001")
             schema.make_or_move_up(connection, address, lambda _: None)
     assert len(tried) == 1
+
+
+INDEX_WHILE_TRADING = """
+from alembic import op
+from oms.journal.postgres.ddl import PARTITIONS, partition
+revision, down_revision, branch_labels, depends_on = "p9000", "{head}", None, None
+
+def upgrade():
+    op.execute("CREATE INDEX ix_events_later ON ONLY events (account, kind)")
+    with op.get_context().autocommit_block():
+        for part in range(PARTITIONS):
+            op.execute(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_later_{{part}} ON {{partition(part)}} (account, kind)")
+    for part in range(PARTITIONS):
+        op.execute(f"ALTER INDEX ix_events_later ATTACH PARTITION ix_later_{{part}}")
+"""
+"""How a later migration adds an index to the facts: part by part, with nobody waiting for it."""
+
+
+def test_a_later_migration_can_build_an_index_while_trading_goes_on(
+    server: Server, own_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Concurrently, part by part, then put together; an engine commits all the while, and the index is whole and used."""
+    (tmp_path / "p9000_an_index.py").write_text(INDEX_WHILE_TRADING.format(head=schema.REVISION), "utf-8")
+
+    def with_it(connection: Any = None) -> Config:
+        config = alembic_config(connection)
+        config.set_main_option("path_separator", "newline")
+        folders = f"{migrations_dir() / 'postgres' / 'versions'}\n{tmp_path}"
+        config.set_main_option("version_locations", folders)
+        return config
+
+    address = parse(server.url(own_database))
+    journal = open_postgres(address, "alpha", "paper", FakeClock(), 15.0)
+    stop, commits = threading.Event(), [0]
+
+    def trade() -> None:
+        journal.append_barrier([account_opened()])
+        while not stop.is_set():
+            journal.append([AttentionRaised(rule="test", text="during")])
+            commits[0] += 1
+
+    trading = threading.Thread(target=trade)
+    trading.start()
+    try:
+        monkeypatch.setattr("oms.journal.postgres.migration.alembic_config", with_it)
+        with writers(address.server, address.schema).connect() as connection:
+            connection.execute(text("SET lock_timeout = '2s'"))
+            before = commits[0]
+            upgrade(connection)
+            connection.execute(text("RESET lock_timeout"))
+        assert commits[0] > before
+        assert trading.is_alive()
+    finally:
+        stop.set()
+        trading.join()
+        journal._break("the test is over")
+    with server.connect(own_database) as raw:
+        sql = b"SELECT indisvalid FROM pg_index WHERE indexrelid = 'oms.ix_events_later'::regclass"
+        assert raw.execute(sql).fetchall() == [(True,)]
 
 
 def test_two_releases_share_a_database_that_says_so(server: Server, own_database: str) -> None:
