@@ -96,5 +96,5 @@ def every_mark(goal: str) -> list[str]:
     return [mark.name for mark in BY_ID[goal].marks]
 
 
-NO_PEERS = "needs an interpreter with the other products: --peers PYTHON (docs/scale.md)"
+NO_PEERS = "needs an interpreter with the other products: --peers PYTHON, which `bench peers FOLDER` makes"
 """Why a comparison was not measured."""

@@ -201,4 +201,5 @@ def web(*, json_: bool, rows: int, readers: int, folder: str | None) -> None:
 bench.add_command(bench_fleets.partitions)
 bench.add_command(bench_all.all_)
 bench.add_command(bench_all.chart_)
+bench.add_command(bench_all.peers_)
 bench.add_command(bench_all.show)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:  # --help shall not pay for what it does not use
 @click.option(
     "--rounds", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds by turns behind a ratio."
 )
-@click.option("--peers", metavar="PYTHON", help="An interpreter that has dbos and eventsourcing (docs/scale.md).")
+@click.option(
+    "--peers", metavar="PYTHON", help="An interpreter that has dbos and eventsourcing; `bench peers` makes one."
+)
 @click.option(
     "--postgres", metavar="URL", help="A server on which databases may be made; without it one is started if it can be."
 )
@@ -124,6 +126,16 @@ def chart_(*, record: str, picture: str) -> None:
     from oms.bench.chart import chart
 
     _write(picture, chart(_read(record)))
+
+
+@click.command("peers")
+@options.common
+@click.argument("folder", type=click.Path())
+def peers_(*, folder: str) -> None:
+    """Make FOLDER, an interpreter with the other products, for `bench all --peers`."""
+    from oms.bench.peers.making import make
+
+    click.echo(make(Path(folder)))
 
 
 @click.command("show")

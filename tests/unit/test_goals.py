@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from oms.bench import every_goal
 from oms.bench.chart import chart, lines
 from oms.bench.figures import Setting, against, found, missing
 from oms.bench.goals import GOALS, Mark
+from oms.bench.peers.making import LOCK, make
 from oms.bench.record import Figure, Machine, Record
 from oms.cli import main, oms
 from oms.errors import UsageError
@@ -160,6 +162,25 @@ def test_an_interpreter_without_the_other_products_is_refused() -> None:
     """Before anything is measured."""
     with pytest.raises(UsageError, match=r"requirements-peers\.lock"):
         every_goal.peer_versions("/nowhere/python")
+
+
+def test_the_lock_of_the_other_products_pins_what_is_declared() -> None:
+    """The very releases that the extra ``peers`` names, each with its hashes, and no address of where they come from."""
+    declared = tomllib.loads((LOCK.parent / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    lines = LOCK.read_text("utf-8").splitlines()
+    pinned = {line.split()[0] for line in lines if line and not line.startswith(" ")}
+    assert set(declared["peers"]) <= pinned
+    assert all("--hash=sha256:" in line for line in lines if line.startswith(" "))
+    assert "://" not in LOCK.read_text("utf-8")
+
+
+def test_the_other_products_are_put_into_a_new_folder_only(tmp_path: Path) -> None:
+    """A folder that is there is left alone; without the lock nothing is made."""
+    with pytest.raises(UsageError, match="new folder"):
+        make(tmp_path)
+    with pytest.raises(UsageError, match="source tree"):
+        make(tmp_path / "new", tmp_path / "no.lock")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_recorded_run_is_one_of_this_release() -> None:
