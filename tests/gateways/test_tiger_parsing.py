@@ -307,7 +307,7 @@ class TestFunds:
         """The expected figures of all three policies, from one reading that is kept raw for the journal."""
         desk.gateway.answer_with("prime_assets", assets())
         funds = desk.broker.funds()
-        assert (funds.cash, funds.available, funds.locked) == (Decimal(1000), Decimal(800), Decimal(100))
+        assert (funds.cash, funds.available, funds.locked) == (Decimal(900), Decimal(800), Decimal(100))
         assert spendable(funds, FundsPolicy.CASH) == 800
         assert spendable(funds, FundsPolicy.SETTLED_CASH) == 500
         assert spendable(funds, FundsPolicy.BUYING_POWER) == 4000
@@ -329,9 +329,36 @@ class TestFunds:
     def test_withdrawal_figure_may_be_absent(self, desk: Desk) -> None:
         """Settled cash is then cash less what is in transit; without that as well, nothing is known to be settled."""
         desk.gateway.answer_with("prime_assets", assets(cashAvailableForWithdrawal=...))
-        assert spendable(desk.broker.funds(), FundsPolicy.SETTLED_CASH) == 600
+        assert spendable(desk.broker.funds(), FundsPolicy.SETTLED_CASH) == 500
         desk.gateway.answer_with("prime_assets", assets(cashAvailableForWithdrawal=..., uncollected=...))
         assert spendable(desk.broker.funds(), FundsPolicy.SETTLED_CASH) < 0
+
+    def test_money_in_other_currencies_is_told_apart(self, desk: Desk) -> None:
+        """The dollars alone are the account's cash; the rest stands beside, none of it known to be settled or ever spent. A
+        figure that is no number is not told of, and stops no reading.
+        """
+        reply = assets(cashBalance=10_000.0, cashAvailableForTrade=10_000.0, usd_cashAvailableForTrade=900.0)
+        reply["data"]["segments"][0]["currencyAssets"] += [
+            {"currency": "SGD", "cashBalance": 12.5},
+            {"currency": "HKD", "cashBalance": 70_000.25},
+            {"currency": "EUR", "cashBalance": float("inf")},
+            {"currency": "CNH"},
+            {"currency": "<b>", "cashBalance": 1.0},
+            "nothing",
+        ]
+        desk.gateway.answer_with("prime_assets", reply)
+        funds = desk.broker.funds()
+        assert (funds.currency, funds.cash) == ("USD", Decimal(900))
+        assert spendable(funds, FundsPolicy.CASH) == 800
+        assert [(each.currency, each.cash, each.settled_cash) for each in funds.others] == [
+            ("HKD", Decimal("70000.25"), None),
+            ("SGD", Decimal("12.5"), None),
+        ]
+
+    def test_debts_in_another_currency_lower_what_may_be_spent(self, desk: Desk) -> None:
+        """900 dollars and a debt that leaves 300 in all: no more than the 200 that are not locked are spent."""
+        desk.gateway.answer_with("prime_assets", assets(cashBalance=300.0))
+        assert spendable(desk.broker.funds(), FundsPolicy.CASH) == 200
 
     def test_funds_in_another_currency_are_refused(self, desk: Desk) -> None:
         """Figures in Hong Kong dollars are no US dollars."""

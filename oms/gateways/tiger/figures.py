@@ -66,18 +66,24 @@ def _others(segment: Item) -> tuple[Balance, ...]:
 def prime_funds(data: object, at: datetime) -> Funds:
     """The money of a prime or paper account, as the facts sheet recommends to read it.
 
-    ``available`` is the lower of two figures of the broker's, both required. ``settled_cash`` is cash less what is in
-    transit, and such that it less ``locked`` is never more than what may be withdrawn; where neither figure is shown,
-    nothing is known to be settled. No figure with leverage enters any of them but ``buying_power``.
+    ``cash`` is the US dollars alone. ``available`` is the lower of two figures of the broker's, both required, and never
+    more than all its cash. ``settled_cash`` is cash less what is in transit, and such that it less ``locked`` is never more
+    than what may be withdrawn; where neither figure is shown, nothing is known to be settled. No figure with leverage
+    enters any of them but ``buying_power``.
 
     Raises:
         BrokerUnavailable: a required figure is missing, infinite or not a number, or in another currency.
     """
     segment = _securities(data)
     dollars = _dollars(segment)
-    cash, locked = number(segment, "cashBalance"), _not_negative(segment, "lockedFunds")
-    available = min(number(segment, "cashAvailableForTrade"), number(dollars, "cashAvailableForTrade"))
-    settled = _settled(segment, cash, locked)
+    total, locked = number(segment, "cashBalance"), _not_negative(segment, "lockedFunds")
+    # The segment's balance counts every currency, at Tiger's rates; what is traded with is the dollars among it.
+    own = optional_number(dollars, "cashBalance")
+    cash = total if own is None else own
+    available = min(
+        number(segment, "cashAvailableForTrade"), number(dollars, "cashAvailableForTrade"), max(total - locked, NOTHING)
+    )
+    settled = _settled(segment, min(cash, total), locked)
     stamp = data.get("updateTimestamp") if isinstance(data, dict) else None
     return Funds(
         currency=CURRENCY,
