@@ -6,18 +6,20 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from oms.journal import migration, packed, tables
 from oms.journal.connection import address_of, driver, writer_engine
 from oms.journal.packed import Packing
 from oms.journal.reader import open_reader
+from oms.journal.recalling import known_numbers, recall_orders
 from oms.journal.store import SqliteJournal
 from oms.journal.verify import verify
-from tests.journal.facts import account_opened
+from tests.journal.facts import ACCOUNT, account_opened
 
 OpenOne = Callable[..., SqliteJournal]
 
@@ -109,3 +111,23 @@ def test_a_word_keeps_its_number_whatever_is_remembered(
         assert len(set(first)) == 3
         assert packing.number(None) is None
         assert [Packing(raw).number(word) for word in ("c-3", "c-2", "c-1")] == first[2::-1]
+
+
+def test_orders_are_recalled_by_key_without_a_walk(story: Path) -> None:
+    """However many are asked for at once, each is found through its word, and so are its executions."""
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        plans.extend(row[3] for row in plan)
+
+    with closing(open_reader(f"sqlite:///{story}")) as reader, reader.asking("recalling orders") as connection:
+        keys = driver(connection).execute("SELECT cl_ord_id, order_no FROM orders WHERE cum_qty > 0").fetchall()
+        event.listen(connection, "before_cursor_execute", explain)
+        found = recall_orders(connection, ACCOUNT, [key for key, _ in keys])
+        assert len(found) == len(keys) > 1
+        assert all(order.exec_ids for order in found.values())
+        known = known_numbers(driver(connection), ACCOUNT, [number for _, number in keys])
+        assert known == {number: key for key, number in keys}
+    assert plans
+    assert not [plan for plan in plans if plan.startswith("SCAN")], plans
