@@ -11,7 +11,7 @@ import click
 
 from oms.cli import options
 from oms.cli.desk import confirm
-from oms.cli.layout import NOTHING, table
+from oms.cli.layout import NOTHING, count, table
 from oms.cli.reading import Answer, at_desk, show
 from oms.errors import EXIT_DONE, DamagedError, StorageError, UsageError
 
@@ -122,7 +122,7 @@ def status(*, json_: bool) -> int:
 def _lines(answer: Answer) -> Iterator[str]:
     counts = answer["counts"]
     words = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()) if state != "all")
-    yield f"{counts['all']} accounts at {answer['database']}" + (f": {words}" if words else "")
+    yield f"{count(counts['all'], 'account')} at {answer['database']}" + (f": {words}" if words else "")
     if answer["halted"] is not None:
         halted = answer["halted"]
         yield f"HALTED by {halted['author']} ({halted['scope']}): {halted['reason'] or 'no reason given'}"
@@ -138,7 +138,7 @@ def _lines(answer: Answer) -> Iterator[str]:
             str(each["cycles"]),
             NOTHING if each["took_s"] is None else f"{each['took_s']:.1f}",
             (each["ended_at"] or NOTHING)[:19],
-            each["paused"] or (each["why"] or "")[:60],
+            each["paused"] or (each["why"] or "")[:60] or _told(each["commands_waiting"]),
         ]
         for each in answer["accounts"]
     ]
@@ -160,6 +160,11 @@ def _lines(answer: Answer) -> Iterator[str]:
         for each in answer["workers"]
     ]
     yield from table(["worker", "state", "busy", "cycles", "a minute", "failures", "load", "version"], rows, "llrrrrrl")
+
+
+def _told(waiting: int) -> str:
+    """What its mailbox holds for the next turn, such as a halt."""
+    return f"{count(waiting, 'command')} in its mailbox, which counts already" if waiting else ""
 
 
 @fleet.command()
