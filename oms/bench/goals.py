@@ -90,7 +90,7 @@ GOALS: tuple[Goal, ...] = (
         how="alternating rounds beside three commits of the very rows that the product wrote, by sqlite3 alone",
         marks=(
             _least("told", 0.35, "of the floor", "a cycle of 20 orders"),
-            _least("grouped", 0.6, "of the floor", "the same, the mark for soft commits grouped per tick"),
+            _least("grouped", 0.6, "of the floor", "soft commits grouped"),
         ),
     ),
     Goal(
@@ -99,7 +99,7 @@ GOALS: tuple[Goal, ...] = (
         sentence="Cycles a second against DBOS doing the same cycle.",
         how="alternating rounds, one process each; the floor is that of G3 without its 2 ms",
         marks=(
-            _least("dbos-wal", 15.0, "times", "SQLite, DBOS tuned to a write-ahead log"),
+            _least("dbos-wal", 15.0, "times", "SQLite, DBOS tuned to WAL"),
             _least("dbos-shipped", 30.0, "times", "SQLite, DBOS as shipped"),
             _least("dbos-postgres", 20.0, "times", "the same PostgreSQL"),
         ),
@@ -110,9 +110,9 @@ GOALS: tuple[Goal, ...] = (
         sentence="From the start of the process to reconciled, with cycles that a killed process left open.",
         how="alternating rounds beside DBOS with as many open workflows; the floor reads the same files and commits twice",
         marks=(
-            _least("one", 3.0, "times", "1 open cycle, DBOS's time against ours"),
-            _least("hundred", 20.0, "times", "100 open cycles, DBOS's time against ours"),
-            _most("commits", 2.0, "commits", "commits of a recovery, the lease's among them"),
+            _least("one", 3.0, "times", "1 open cycle, against DBOS"),
+            _least("hundred", 20.0, "times", "100 open cycles, against DBOS"),
+            _most("commits", 2.0, "commits", "commits, the lease's among them"),
         ),
     ),
     Goal(
@@ -124,12 +124,12 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         id="G8",
-        title="questions to a long journal",
+        title="long journal asked",
         sentence="Questions that the engine and its operator ask of a long journal.",
         how="the slowest of: resume look-up, by cycle, last 100, by symbol, by account; their plans are read for a SCAN",
         marks=(
-            _most("warm", 2.0, "ms", "the slowest one, its pages in memory"),
-            _most("cold", 20.0, "ms", "the slowest one, its pages not in memory"),
+            _most("warm", 2.0, "ms", "the slowest, pages in memory"),
+            _most("cold", 20.0, "ms", "the slowest, pages not in memory"),
             _most("scans", 0.0, "plans", "plans that scan the facts"),
         ),
     ),

@@ -97,6 +97,7 @@ def test_the_picture_shows_every_figure(record: Record) -> None:
     measured = [figure for figure in record.figures if figure.measured is not None]
     assert len(bars) == len(measured) == len(lines(record))
     assert all(float(bar.get("width", "0")) > 0 for bar in bars)
+    assert all(len(line.label) <= 60 for line in lines(record)), "a label that is longer runs into its bar"
     told = "".join(drawn.itertext())
     assert all(figure.sentence in told for figure in measured)
 
