@@ -16,7 +16,7 @@ from oms.engine import submission
 from oms.errors import BrokerUnavailable
 from oms.gateways.system_clock import SystemClock
 from oms.gateways.threads import ThreadHands
-from oms.model.event import FundsObserved
+from oms.model.event import AttentionRaised, FundsObserved
 from oms.model.liquidity import spendable
 from oms.model.order import OrdStatus
 from oms.model.rules import DoubtPolicy, FundsPolicy, Rules
@@ -64,6 +64,25 @@ def test_a_cycle(build: Build, account: str | None) -> None:
         "DDD": Decimal("0.6"),
     }
     house.judge()
+
+
+def test_the_ledgers_agree_with_tiger_in_each_currency(build: Build) -> None:
+    """After each of two cycles the journal's cash is Tiger's to the cent; Hong Kong dollars stand beside, of which nothing
+    is known to have settled and nothing is spent, and what came in between is told once.
+    """
+    house = build()
+    house.terms.fee_per_share = Decimal("0.01")
+    house.desk.book.hong_kong_dollars = 5_000.0
+    for wishes, kong in (((sell("AAA"), buy("CCC", 30)), 5_000), ((sell("CCC", 10), buy("DDD", 20)), 5_250)):
+        house.desk.book.hong_kong_dollars = float(kong)
+        assert house.run(*wishes).exit_code == 0
+        ledgers, funds = house.journal.state.ledgers, house.desk.broker.funds()
+        assert ledgers is not None
+        assert (ledgers.own.currency, ledgers.own.cash) == ("USD", funds.cash)
+        (beside,) = ledgers.others
+        assert (beside.currency, int(beside.cash), int(beside.settled)) == ("HKD", kong, 0)
+    told = [event.text for event in house.journal.events if isinstance(event, AttentionRaised)]
+    assert ["250 HKD more" in text for text in told] == [True], told
 
 
 @pytest.mark.parametrize("policy", list(FundsPolicy))

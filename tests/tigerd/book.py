@@ -119,6 +119,7 @@ class Book:
         self.terms = Terms()
         self.orders: list[Kept] = []
         """Every order that was ever accepted."""
+        self.hong_kong_dollars = 0.0
         self.refused: Counter[int] = Counter()
         self.log: list[LogEntry] = []
         """What it did, row by row, in the words of every broker's log: what the laws are judged from."""
@@ -518,7 +519,7 @@ class Book:
                     "netLiquidation": float(self._cash + worth),
                     "consolidatedSegTypes": ["SEC", "FUND"],
                     "currencyAssets": [
-                        {"currency": "HKD", "cashBalance": 0.0, "cashAvailableForTrade": 0.0},
+                        {"currency": "HKD", "cashBalance": self.hong_kong_dollars, "cashAvailableForTrade": 0.0},
                         {"currency": "USD", "cashBalance": float(self._cash), "cashAvailableForTrade": available},
                     ],
                 }
