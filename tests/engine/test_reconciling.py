@@ -14,7 +14,9 @@ from oms.engine.driver import Driver
 from oms.engine.errands import Errands
 from oms.engine.reconciling import AGREED, Reconciling
 from oms.engine.register import Register
+from oms.errors import BrokerUnavailable
 from oms.gateways.paper.outsider import Outsider
+from oms.model.account import Position
 from oms.model.difference import DifferenceKind
 from oms.model.event import AttentionRaised, PositionAdopted, Reconciled, Recorded
 from oms.model.order import Side
@@ -228,3 +230,23 @@ def test_it_says_why_it_does_not_look(tmp_path: Path) -> None:
         )
     )
     assert Reconciling(house.driver(), EVERY).begin() == "a cycle is open, which looks for itself"
+
+
+def test_a_look_that_failed_stands_between_two_that_agree(house: House) -> None:
+    """Two looks in a row must have found the same; what was found before a failure does not count towards it."""
+    post = Post(house)
+    positions = house.broker.positions
+    house.broker.positions = lambda: [p for p in positions() if p.symbol != "CCC"]  # type: ignore[method-assign]
+    assert "CCC missing" in post.look()
+    hidden = house.broker.positions
+
+    def down() -> list[Position]:
+        raise BrokerUnavailable("down")
+
+    house.broker.positions = down  # type: ignore[method-assign]
+    post.look()
+    house.broker.positions = hidden  # type: ignore[method-assign]
+    assert "CCC missing" in post.look()
+    assert "reconciled" not in post.kinds()
+    post.look()
+    assert "reconciled" in post.kinds()

@@ -57,7 +57,8 @@ class Table:
         self.quotes: dict[str, Quote] | None = {s: quote(s, "10") for s in ("AAA", "BBB", "CCC", "DDD")}
         self.refused: dict[str, str] = {}
         self.stopping = False
-        self.renewed = 0
+        self.renewed = self.looks = 0
+        self.asked: list[tuple[str, ...]] = []
         self.market_time = START
         self.submission = Submission(
             self,  # type: ignore[arg-type]  # the three things it uses of a journal
@@ -81,6 +82,8 @@ class Table:
         self.story.tell(*events)
 
     def look_into_the_mailbox(self) -> None:
+        self.looks += 1
+        assert self.looks < 1000, "the round does not end"
         self.operators()
 
     def renew(self) -> None:
@@ -92,6 +95,7 @@ class Table:
         return None if rule is None else blocked(order, rule, "", "", "told")
 
     def read_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        self.asked.append(tuple(symbols))
         if self.quotes is None:
             raise BrokerUnavailable("no quotes")
         return self.quotes
@@ -495,11 +499,22 @@ def test_requests_are_numbered() -> None:
 
 
 def test_a_round_begins_with_nothing_kept_back() -> None:
-    """Before the first round, and after one in which everything left."""
-    table = Table(reserved("S0"), Wire())
+    """Whatever the round before it could not send goes now."""
+    table = Table(reserved("S0"), Wire(NotSent("refused_connection"), "id"))
     assert not table.submission.not_sent
     table.send("S0")
+    assert table.submission.not_sent
+    table.send("S0")
     assert not table.submission.not_sent
+    assert table.status() is OrdStatus.NEW
+
+
+def test_each_look_at_the_prices_is_for_the_whole_round() -> None:
+    """One question for all symbols that are to go, whichever of them goes now."""
+    table = Table(reserved("S0", "S1"), Wire())
+    table.submission._max_in_flight = 1
+    table.send("S0", "S1")
+    assert table.asked == [("AAA", "BBB"), ("AAA", "BBB")]
 
 
 @pytest.mark.parametrize("how", ["another request", "a doubt meanwhile"])
