@@ -24,10 +24,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.engine.revalidation": ("tests/engine/test_revalidation.py", "tests/engine/test_conductor.py"),
     "oms.engine.settling": ("tests/engine/test_settling.py", *DECISIONS),
     "oms.engine.money": ("tests/engine/test_spending.py", "tests/model/test_currencies.py", *DECISIONS),
-    "oms.engine.refusals": ("tests/engine/test_refusals.py", *DECISIONS, "tests/engine/test_armed.py"),
-    "oms.engine.round": ("tests/engine/test_conductor.py", "tests/engine/test_doubt.py"),
     "oms.engine.limiter": ("tests/engine/test_submission.py",),
-    "oms.gateways.tiger.wire": ("tests/gateways/test_tiger_parsing.py",),
     "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_outcomes.py",),
     "oms.journal.chain": ("tests/journal/test_chain.py",),
 }
