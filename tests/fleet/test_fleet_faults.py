@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +85,21 @@ def sends(database: Database) -> int:
     return len(database.ask("SELECT 1 FROM events WHERE kind = 'order_sending'"))
 
 
+def suspend(process: subprocess.Popen[str], book: Path) -> None:
+    """Stop a process where it does not hold the book of the paper broker: no broker stands still with its client."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        with (
+            closing(sqlite3.connect(book, timeout=0, isolation_level=None)) as other,
+            suppress(sqlite3.OperationalError),
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+
+
 def test_a_worker_that_was_suspended_writes_nothing_when_it_wakes(
     database: Database, loaded: LoadedConfig, hasty: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -89,10 +107,13 @@ def test_a_worker_that_was_suspended_writes_nothing_when_it_wakes(
 
     Woken, its next commit fails on the fence, and neither the journal nor the registry hears of it again.
     """
-    registry.add(database, loaded, member("a", SLOW, None, 3600.0))
+    registry.add(database, loaded, member("a", {"broker.paper.fill_delay": "6s"}, None, 3600.0))
     first = hasty("one")
     until(lambda: sends(database) > 0)
-    first.send_signal(signal.SIGSTOP)
+    assert loaded.path is not None
+    (book,) = loaded.path.parent.glob("**/paper.db")
+    suspend(first, book)
+    assert database.one("SELECT 1 FROM fleet_accounts WHERE cycles > 0") is None, "the cycle was over before the stop"
     (fence,) = database.one("SELECT fence FROM lease WHERE account = 'a'") or (None,)
     second = hasty("two")
     until(lambda: database.one("SELECT 1 FROM fleet_accounts WHERE cycles = 1 AND worker IS NULL") is not None)
