@@ -11,7 +11,7 @@ from typing import Any
 
 from oms.bench.beside_empty import barriers, cold_rounds
 from oms.bench.figures import Setting, against, beside, found, missing
-from oms.bench.journal import ACCOUNT, COLD, bare_scan, fill, questions
+from oms.bench.journal import ACCOUNT, LOOK_UPS, bare_scan, fill, questions
 from oms.bench.record import Figure
 from oms.journal.connection import driver
 from oms.journal.reader import Reader, open_reader
@@ -70,7 +70,7 @@ def _bytes(reader: Reader, bytes_a_fact: float, size: str) -> Figure:
 
 
 def _questions(setting: Setting, reader: Reader, path: Path, size: str) -> list[Figure]:
-    asked = {name: ask for name, ask in questions(reader).items() if name in COLD}
+    asked = {name: ask for name, ask in questions(reader).items() if name in LOOK_UPS}
     both = {name: _warm(ask, setting.rounds) for name, ask in asked.items()}
     warm = {name: clock for name, (clock, _) in both.items()}
     slowest = max(warm, key=lambda name: median(warm[name]))
@@ -112,7 +112,7 @@ def _scans(reader: Reader) -> int:
     """Plans of these questions' statements that walk a whole table."""
     texts: list[str] = []
     with reader.at_once() as still:
-        asked = [ask for name, ask in questions(still).items() if name in COLD]
+        asked = [ask for name, ask in questions(still).items() if name in LOOK_UPS]
         with still.asking("explaining questions") as connection:
             raw = driver(connection)
             raw.set_trace_callback(texts.append)

@@ -231,8 +231,18 @@ def recorded(row: Any) -> Recorded:
 
 def facts_of_cycle(connection: Connection, cycle_id: str, account: str | None = None) -> Iterator[Recorded]:
     """Every fact of one cycle, in order."""
+    return map(recorded, rows_of_cycle(connection, cycle_id, account))
+
+
+def rows_of_cycle(connection: Connection, cycle_id: str, account: str | None = None) -> Iterable[Any]:
+    """The same as stored."""
     statement = _facts_of_cycle(is_account_named=account is not None).order_by(_EVENTS.version)
-    return map(recorded, connection.execute(statement, {"cycle_id": cycle_id, "account": account}))
+    return connection.execute(statement, {"cycle_id": cycle_id, "account": account})
+
+
+def last_cycle(connection: Connection, account: str) -> Any:
+    """The newest cycle's ``cycle_id`` and the row ``opened_seq`` at which it opened; None before the first."""
+    return connection.execute(_LAST_CYCLE, {"account": account}).first()
 
 
 def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | None:
@@ -307,7 +317,7 @@ def _load_licence(state: AccountState, newest: Mapping[str, Recorded]) -> None:
 
 
 def _load_cycle(connection: Connection, state: AccountState) -> int:
-    last = connection.execute(_LAST_CYCLE, {"account": state.account}).first()
+    last = last_cycle(connection, state.account)
     if last is None:
         return 0
     state.cycle = fold_cycle(facts_of_cycle(connection, last.cycle_id, state.account))
