@@ -128,6 +128,12 @@ def test_any_order_is_refused_or_within_its_own_figures(changes: list[tuple[Any,
     assert order.order_id
 
 
+def test_a_price_below_a_millionth_is_none() -> None:
+    """It was kept as zero, at which no buy can be counted; a side that is so low takes the last price."""
+    assert quotes_of([{**QUOTE, "latestPrice": 1e-7}], {}, delayed=False) == {}
+    assert quotes_of([{**QUOTE, "bidPrice": 1e-7}], {}, delayed=False)["AAA"].bid == Decimal("20.5")
+
+
 @patient
 @many
 @given(CHANGES, CHANGES)

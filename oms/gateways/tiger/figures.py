@@ -227,7 +227,9 @@ def quotes_of(items: Sequence[Item], steps: Mapping[str, Steps], *, delayed: boo
     """
     quotes = {}
     for item in items:
-        last = optional_number(item, "close" if delayed else "latestPrice")
+        told = optional_number(item, "close" if delayed else "latestPrice")
+        # Rounded first: a price below a millionth is none.
+        last = None if told is None else money(told)
         at = instant(item, "time" if delayed else "latestTime", "timestamp")
         if last is None or last <= 0 or at is None or _is_halted(item):
             continue
@@ -236,14 +238,13 @@ def quotes_of(items: Sequence[Item], steps: Mapping[str, Steps], *, delayed: boo
         bid, ask = (
             (last, last) if delayed else (_side_price(item, "bidPrice", last), _side_price(item, "askPrice", last))
         )
-        quotes[symbol] = Quote(
-            symbol=symbol, bid=money(bid), ask=money(ask), last=money(last), at=at, tick=own.tick(last), lot=own.lot
-        )
+        quotes[symbol] = Quote(symbol=symbol, bid=bid, ask=ask, last=last, at=at, tick=own.tick(last), lot=own.lot)
     return quotes
 
 
 def _side_price(item: Item, name: str, last: Decimal) -> Decimal:
-    found = optional_number(item, name)
+    told = optional_number(item, name)
+    found = None if told is None else money(told)
     return found if found is not None and found > 0 else last
 
 
