@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -71,11 +70,21 @@ def test_what_is_typed_wrongly_is_refused(tiny: Path, oms: Oms, words: tuple[str
     is_refused(oms(*words), tiny)
 
 
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL).returncode
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+sys.exit(code)
+"""
+"""A small process between the test and the program: a child counts at first what its parent weighs."""
+
+
 def start(folder: Path, *words: str, **environment: str | None) -> tuple[Done, int]:
-    """The program as a process of its own; with the most memory that any child of this test has had."""
+    """The program as a process of its own; with the most memory that it had."""
+    weight = folder.parent / f"{folder.name}.weight"
     given = {**{k: v for k, v in os.environ.items() if not k.startswith("OMS_")}, **environment}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), *words],
+        [sys.executable, "-c", LAUNCHER, str(weight), sys.executable, str(ROOT / "cli.py"), *words],
         cwd=folder,
         env={name: value for name, value in given.items() if value is not None},
         stdin=subprocess.DEVNULL,
@@ -83,7 +92,7 @@ def start(folder: Path, *words: str, **environment: str | None) -> tuple[Done, i
         check=False,
     )
     out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
-    return Done(done.returncode, out, err), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return Done(done.returncode, out, err), int(weight.read_text())
 
 
 @pytest.mark.parametrize("name", ["plan.csv", "plan.json", "config.yaml", "symbols.txt"])
