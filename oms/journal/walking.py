@@ -56,19 +56,19 @@ def _follow_facts(raw: sqlite3.Connection, account: str, so_far: Walk, after: in
     seq, previous, lead, hashed = so_far.seq, so_far.head, lead_of(account), sha256
     parts = _Parts(raw)
     words, symbols, kinds = parts.words, parts.symbols, parts.kinds
-    for row in raw.execute(_FACTS, (after, last)):
-        place, at, cycle, version, order, symbol, code, data, stored = row
+    for place, at, cycle, version, order, symbol, code, data, stored in raw.execute(_FACTS, (after, last)):
         if place != seq + 1:
             problem = f"row {seq + 1} is missing" if place > seq + 1 else f"row {place} is there twice"
             return Walk(seq=seq, head=previous, bad=seq + 1, problem=problem)
         try:
-            middle = f"{words[cycle]}{words[order]}{symbols[symbol]}{kinds[code]}"
-        except KeyError:
+            text = (
+                f"{lead}{place}:{at}:{version}:{words[cycle]}{words[order]}{symbols[symbol]}{kinds[code]}"
+                f"{len(data)}:{data}"
+            )
+        except (KeyError, TypeError):
             middle = parts.middle(cycle, order, symbol, code)
-        try:
-            text = f"{lead}{place}:{at}:{version}:{middle}{len(data)}:{data}"
-        except TypeError:  # a stored value may be anything once somebody edits the file
-            text = ""
+            # A stored value may be anything once somebody edits the file.
+            text = f"{lead}{place}:{at}:{version}:{middle}{len(data)}:{data}" if isinstance(data, str) else ""
         if hashed(previous + text.encode()).digest() != stored:
             problem = f"row {place} is not what was written: its content does not match its hash"
             return Walk(seq=seq, head=previous, bad=place, problem=problem)
