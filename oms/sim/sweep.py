@@ -95,18 +95,29 @@ def singles(
             yield Row(fault=str(fault or FAIR), death=str(death), lives=lives, broken=tuple(broken))
 
 
+def successor(first: Strike) -> int:
+    """Number of the process that takes over after a death; after a power cut the first ones find the lease not run out."""
+    names: list[str] = []
+    judge(small(None, [first], DoubtPolicy.RESEND), lambda line: names.append(line.partition("  ")[2]))
+    number = 1
+    for name in names:
+        if name.startswith("process ") and " starts " in name:
+            number = int(name.split()[1])
+        elif number > 1 and name.startswith(". "):
+            return number
+    return 2
+
+
 def pairs(deaths: Sequence[Fault] = (Fault.KILL, Fault.POWER_CUT), step: int = 1) -> Iterator[Row]:
     """Two deaths in a life, the second in the recovery from the first, in fair weather."""
     for death in deaths:
         lives, broken = 0, []
         for first in range(1, passages(small(None, (), DoubtPolicy.RESEND)) + 1, step):
-            second, is_hit = 0, True
+            one = Strike(kind=death, process=1, passage=first)
+            taker, second, is_hit = successor(one), 0, True
             while is_hit:
                 second += 1
-                strikes = [
-                    Strike(kind=death, process=1, passage=first),
-                    Strike(kind=death, process=2, passage=second),
-                ]
+                strikes = [one, Strike(kind=death, process=taker, passage=second)]
                 verdict = judge(small(None, strikes, DoubtPolicy.RESEND))
                 is_hit = verdict.tally.faults[death] == len(strikes)
                 lives += is_hit

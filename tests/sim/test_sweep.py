@@ -44,6 +44,14 @@ def test_every_pair_of_deaths(death: Fault) -> None:
     assert broken(list(pairs([death]))) == []
 
 
+@pytest.mark.parametrize("death", [Fault.KILL, Fault.POWER_CUT])
+def test_the_second_death_meets_the_process_that_takes_over(death: Fault) -> None:
+    """After a power cut that is not the next one, which finds the lease held: the pairs once missed it."""
+    (row,) = pairs([death], step=45)
+    assert row.broken == ()
+    assert row.lives > 3 * 20
+
+
 def test_the_small_cycle_passes_enough_points() -> None:
     """Two sells and two buys pass a good many crash points in one process."""
     assert passages(small(None, (), DoubtPolicy.RESEND)) > 45
