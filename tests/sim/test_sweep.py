@@ -6,7 +6,9 @@ import pytest
 
 from oms.model.rules import DoubtPolicy
 from oms.sim.faults import Fault
-from oms.sim.sweep import BROKER_FAULTS, DEATHS, FAIR, Row, pairs, passages, singles, small
+from oms.sim.judge import judge
+from oms.sim.scenario import Strike
+from oms.sim.sweep import BROKER_FAULTS, DEATHS, FAIR, Row, pairs, passages, singles, small, successor
 
 
 def broken(rows: list[Row]) -> list[str]:
@@ -44,12 +46,17 @@ def test_every_pair_of_deaths(death: Fault) -> None:
     assert broken(list(pairs([death]))) == []
 
 
-@pytest.mark.parametrize("death", [Fault.KILL, Fault.POWER_CUT])
-def test_the_second_death_meets_the_process_that_takes_over(death: Fault) -> None:
-    """After a power cut that is not the next one, which finds the lease held: the pairs once missed it."""
-    (row,) = pairs([death], step=45)
+def test_the_second_power_cut_meets_the_process_that_takes_over() -> None:
+    """That is not the next one, which finds the lease held: the pairs of power cuts once missed it."""
+    one = Strike(kind=Fault.POWER_CUT, process=1, passage=30)
+    taker = successor(one)
+    assert taker > 2
+    verdict = judge(small(None, [one, Strike(kind=Fault.POWER_CUT, process=taker, passage=5)], DoubtPolicy.RESEND))
+    assert verdict.tally.faults[Fault.POWER_CUT] == 2
+    assert not verdict.failed
+    (row,) = pairs([Fault.POWER_CUT], step=29)
     assert row.broken == ()
-    assert row.lives > 3 * 20
+    assert row.lives > 4 * 29
 
 
 def test_the_small_cycle_passes_enough_points() -> None:
