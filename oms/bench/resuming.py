@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from oms import crashpoints
 from oms.bench.cycle import CycleBench
 from oms.gateways.threads import ThreadHands
+from oms.ports import Handle
+
+T = TypeVar("T")
 
 SENT_BY_THEN = 15
 """Orders that the broker has when the process dies: all sells, and half of the buys."""
@@ -29,12 +34,32 @@ class Reconciled(BaseException):
     """The first barrier after the start has reached the disk: it holds all that asking taught."""
 
 
+class Waited(ThreadHands):
+    """Threads whose calls can be waited for: a request that left reaches the broker, whether or not its sender lives."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._started: list[Handle[Any]] = []
+
+    def start(self, call: Callable[[], T]) -> Handle[T]:
+        """As in the engine's own threads."""
+        handle = super().start(call)
+        self._started.append(handle)
+        return handle
+
+    def finish(self) -> None:
+        """Return when every call has come to its end."""
+        for handle in self._started:
+            self.wait([handle], 60.0)
+
+
 def leave_open(folder: Path, count: int) -> None:
     """Leave this many accounts in the middle of a cycle; the caller must end the process without closing anything."""
     for number in range(count):
         place = folder / str(number)
         place.mkdir(parents=True)
-        made = CycleBench(place)
+        hands = Waited(8)
+        made = CycleBench(place, hands=hands)
         made.cycle()
         placed = made.broker.placed
 
@@ -46,6 +71,7 @@ def leave_open(folder: Path, count: int) -> None:
         try:
             made.cycle()
         except Died:
+            hands.finish()
             (place / BOOK).write_bytes(pickle.dumps(made.broker))
         else:
             raise AssertionError("the cycle came to its end, and nothing is left open")
