@@ -233,8 +233,8 @@ _UPSERT_ORDER = f"{_insert(order_rows)} ON CONFLICT (id) DO UPDATE SET " + ", ".
 _TOKEN = [column.name for column in order_rows.columns].index("restart_token") + 1
 """Place of the token in a row of ``orders``, which has one more key before it."""
 
-WORDS_REMEMBERED = 2_000
-"""Those of the last cycles; more would grow with every cycle, and looking one up again costs little."""
+WORDS_REMEMBERED = 300
+"""About one large cycle; more would grow with every cycle, and looking one up again costs little."""
 
 
 class Packing:
