@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -50,6 +51,8 @@ CYCLE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Letters of a cycle's random part: none that a person mistakes for another."""
 _NAMED: set[str] = set()
 """Cycles that this process named within the present second."""
+_NAMING = threading.Lock()
+"""The lanes of a fleet's worker name cycles at once."""
 
 
 def rules_of(config: Config) -> Rules:
@@ -253,13 +256,14 @@ def new_cycle_id() -> str:
     A process that opens many cycles in one second never gives one name twice.
     """
     second = datetime.now(UTC).strftime("c-%Y%m%dT%H%M%SZ-")
-    for old in [known for known in _NAMED if not known.startswith(second)]:
-        _NAMED.discard(old)
-    while True:
-        name = second + "".join(secrets.choice(CYCLE_ALPHABET) for _ in range(4))
-        if name not in _NAMED:
-            _NAMED.add(name)
-            return name
+    with _NAMING:
+        for old in [known for known in _NAMED if not known.startswith(second)]:
+            _NAMED.discard(old)
+        while True:
+            name = second + "".join(secrets.choice(CYCLE_ALPHABET) for _ in range(4))
+            if name not in _NAMED:
+                _NAMED.add(name)
+                return name
 
 
 class Engine:

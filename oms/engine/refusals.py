@@ -105,8 +105,11 @@ class Tally:
 
     def __init__(self, state: AccountState, cycle: Cycle, rules: Rules) -> None:
         self._state, self._cycle, self._rules = state, cycle, rules
-        self.seq = state.seq
-        """The fact up to which it counts."""
+        self._seq = state.seq
+
+    def fits(self, state: AccountState, rules: Rules) -> bool:
+        """Whether it was made from these very facts under these very limits."""
+        return state is self._state and state.seq == self._seq and rules is self._rules
 
     @cached_property
     def open_sells(self) -> int:
@@ -151,7 +154,7 @@ class Tallies:
 
     def of(self, state: AccountState, cycle: Cycle, rules: Rules) -> Tally:
         """The tally of these facts."""
-        if self._last is None or self._last.seq != state.seq:
+        if self._last is None or not self._last.fits(state, rules):
             self._last = Tally(state, cycle, rules)
         return self._last
 

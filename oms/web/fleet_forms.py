@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
-from oms.errors import OmsError, UsageError
 from oms.fleet import brake, registry
 from oms.fleet.database import Database, database_of
 from oms.questions.asking import Desk
 from oms.web.commands import HALT, RELEASE, Command, author, checked
-from oms.web.entrance import local, read_form
-from oms.web.failing import refusal_of
-from oms.web.gate import FORMS, Doors, bad_word, is_word_of
-from oms.web.viewer import viewer_of
+from oms.web.forms import Act, pressed
+from oms.web.gate import FORMS, Doors
 
 Deed = Callable[[Database, Mapping[str, str], str], str]
 """Database, form, who gives the command; answers what was done."""
@@ -67,26 +60,9 @@ def router(desk: Desk, doors: Doors) -> APIRouter:
     """One target for each deed; the outcome is the notice of the next page."""
     router = APIRouter(include_in_schema=False)
     for name, deed in DEEDS.items():
-        router.add_api_route(f"{FORMS}{name}", _target(desk, doors, deed), methods=["POST"])
+        router.add_api_route(f"{FORMS}{name}", pressed(doors, _done(desk, deed), back="/fleet"), methods=["POST"])
     return router
 
 
-def _target(desk: Desk, doors: Doors, deed: Deed) -> Callable[[Request], Awaitable[Response]]:
-    async def target(request: Request) -> Response:
-        viewer = viewer_of(request)
-        form = await read_form(request)
-        if not viewer.session or not is_word_of(viewer, form.get("csrf", "")):
-            return bad_word().response()
-        by = author(viewer, request.client.host if request.client is not None else "")
-        try:
-            notice = await run_in_threadpool(lambda: deed(database_of(desk.loaded), form, by))
-        except UsageError as error:  # it speaks of what was typed, and of nothing else
-            notice = f"nothing was done: {error}"
-        except OmsError as error:
-            refusal = refusal_of(error)
-            doors.log(f"oms: web: {refusal.reference}: {type(error).__name__}: {error}")
-            notice = f"{refusal.message} ({refusal.code} {refusal.reference})"
-        doors.sessions.tell(viewer, notice)
-        return RedirectResponse(local(form.get("back", "/fleet")), HTTPStatus.SEE_OTHER)
-
-    return target
+def _done(desk: Desk, deed: Deed) -> Act:
+    return lambda form, viewer, peer: deed(database_of(desk.loaded), form, author(viewer, peer))

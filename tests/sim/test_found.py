@@ -94,6 +94,15 @@ def test_seed_2295_a_live_order_that_the_list_does_not_show_is_asked_for_by_numb
     assert Driver._read_orders(driver, NOW, unresolved, ["1", "2"]).orders == (report,)
 
 
+def test_seed_29_of_twenty_cycles_money_that_a_broker_made_up_is_no_fault_of_the_account() -> None:
+    """It told of settled money that was not there; shares bought with it were sold, too early as nobody could know."""
+    drawn = draw(29, cycles=20)
+    needed = {"funds_high", "FFF/4", "BBB/4", "BBB/20"}
+    verdict = judge(drawn.leaving_out(name for name in drawn.names() if name not in needed))
+    assert verdict.tally.faults[Fault.FUNDS_HIGH]
+    assert verdict.violations == ()
+
+
 def test_buys_follow_in_a_house_without_weather(tmp_path: Path) -> None:
     """The house of these tests trades as it should where nothing is scripted."""
     house = House(tmp_path)
