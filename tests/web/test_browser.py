@@ -30,6 +30,7 @@ selection: {universe: symbols.txt, min_history: 2}
 """
 """An account whose cycle takes a few seconds, so that a reader can follow it: fills in two parts, money that comes late."""
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason=NO_CHROMIUM)
@@ -171,7 +172,7 @@ def test_a_killed_cycle_stands_open_and_its_timeline_shows_the_gap(browser: Brow
         page.locator("#now-machine svg.lying .station.here.of-settling").wait_for()
         os.kill(trading.pid, signal.SIGKILL)
         trading.wait(30)
-        expect(page.locator("#now-machine .waits h2")).to_have_text("Waiting for a process", timeout=PATIENCE_MS)
+        expect(page.locator("#now-machine .waits h2")).to_have_text("Waiting for a process")
         again = engine(slow.folder, "resume")
         page.locator("#now-machine svg.lying .station.done.of-done").wait_for()
         assert again.wait(60) == 0
