@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 
@@ -37,6 +35,19 @@ from oms.cli import main
 main(sys.argv[1:])
 """
 """The program, but that a worker which gives no sign of life is given up after eight seconds: the lease lasts six."""
+FREEZING = """
+import os, signal
+from oms import crashpoints
+passed = set()
+def freeze(name):
+    if name == "ask.before_call" and "send.after_outcome" in passed and "frozen" not in passed:
+        passed.add("frozen")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    passed.add(name)
+crashpoints.strike = freeze
+"""
+"""Stops itself the first time that it is about to ask after what it sent: in the middle of its cycle, and no request is
+under way, so that the paper broker, which lives in the process, does not stand still with its book held."""
 SLOW = {"broker.paper.fill_delay": "2s"}
 """A cycle that takes some seconds, so that something can happen in the middle of it."""
 
@@ -50,12 +61,12 @@ def place(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def hasty(loaded: LoadedConfig) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def hasty(loaded: LoadedConfig) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a worker in a process of its own."""
     started: list[subprocess.Popen[str]] = []
 
-    def call(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HASTY, "fleet", "worker", "--name", name, "--lanes", "2"]
+    def call(name: str, before: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", before + HASTY, "fleet", "worker", "--name", name, "--lanes", "2"]
         process = subprocess.Popen(
             [*command, "--config", str(loaded.path)],
             cwd=ROOT,
@@ -85,35 +96,18 @@ def sends(database: Database) -> int:
     return len(database.ask("SELECT 1 FROM events WHERE kind = 'order_sending'"))
 
 
-def suspend(process: subprocess.Popen[str], book: Path) -> None:
-    """Stop a process where it does not hold the book of the paper broker: no broker stands still with its client."""
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        os.waitpid(process.pid, os.WUNTRACED)
-        with (
-            closing(sqlite3.connect(book, timeout=0, isolation_level=None)) as other,
-            suppress(sqlite3.OperationalError),
-        ):
-            other.execute("BEGIN IMMEDIATE")
-            return
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.02)
-
-
 def test_a_worker_that_was_suspended_writes_nothing_when_it_wakes(
-    database: Database, loaded: LoadedConfig, hasty: Callable[[str], subprocess.Popen[str]]
+    database: Database, loaded: LoadedConfig, hasty: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """Stopped in the middle of a cycle, it loses the account when the lease has ended, and another finishes the cycle.
 
     Woken, its next commit fails on the fence, and neither the journal nor the registry hears of it again.
     """
-    registry.add(database, loaded, member("a", {"broker.paper.fill_delay": "6s"}, None, 3600.0))
-    first = hasty("one")
-    until(lambda: sends(database) > 0)
-    assert loaded.path is not None
-    (book,) = loaded.path.parent.glob("**/paper.db")
-    suspend(first, book)
-    assert database.one("SELECT 1 FROM fleet_accounts WHERE cycles > 0") is None, "the cycle was over before the stop"
+    registry.add(database, loaded, member("a", {"broker.paper.fill_delay": "2s"}, None, 3600.0))
+    first = hasty("one", FREEZING)
+    until(lambda: os.waitpid(first.pid, os.WUNTRACED | os.WNOHANG)[0] == first.pid)
+    assert sends(database) > 0
+    assert database.one("SELECT 1 FROM fleet_accounts WHERE cycles > 0") is None
     (fence,) = database.one("SELECT fence FROM lease WHERE account = 'a'") or (None,)
     second = hasty("two")
     until(lambda: database.one("SELECT 1 FROM fleet_accounts WHERE cycles = 1 AND worker IS NULL") is not None)
@@ -134,7 +128,7 @@ def test_a_worker_that_was_suspended_writes_nothing_when_it_wakes(
 
 @pytest.mark.parametrize("crash", ["kill -9", pytest.param("pg_ctl -m immediate", marks=pytest.mark.nightly)])
 def test_the_server_goes_away_in_the_middle_of_a_cycle_and_comes_back(
-    server: Server, database: Database, loaded: LoadedConfig, hasty: Callable[[str], subprocess.Popen[str]], crash: str
+    server: Server, database: Database, loaded: LoadedConfig, hasty: Callable[..., subprocess.Popen[str]], crash: str
 ) -> None:
     """The worker starts over by itself when the server is back, and every account's cycle is done once."""
     if not server.is_own:
