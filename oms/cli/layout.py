@@ -71,8 +71,9 @@ def time_of_day(at: datetime | str | None) -> str:
 
 
 def count(number_: int, noun: str) -> str:
-    """A number with its noun: 1 order, 2 orders, no orders."""
-    return f"{number_ or 'no'} {noun}{'' if number_ == 1 else 's'}"
+    """A number with its noun: 1 order, 2 orders, no orders, 3 processes."""
+    many = "es" if noun.endswith("s") else "s"
+    return f"{number_ or 'no'} {noun}{'' if number_ == 1 else many}"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> list[str]:

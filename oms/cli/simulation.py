@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,9 @@ import click
 
 from oms import crashpoints
 from oms.cli import options
-from oms.cli.layout import table
+from oms.cli.layout import count, table
 from oms.cli.reading import Answer, show
+from oms.errors import UsageError
 
 if TYPE_CHECKING:  # the simulator is imported by the commands that need it
     from oms.model.rules import Rules
@@ -19,6 +22,7 @@ if TYPE_CHECKING:  # the simulator is imported by the commands that need it
 CYCLES = click.IntRange(1, 500)
 RED = 1
 """Exit code of a campaign in which a law broke."""
+_STOPPING = "oms: stopping; what was lived so far is told. Once more ends it at once."
 
 
 @click.group()
@@ -37,18 +41,23 @@ def sim() -> None:
 def run(*, json_: bool, seeds: int, start: int, cycles: int | None, jobs: int | None, in_ram: bool) -> int:
     """Live many seeded worlds and hold every law against each.
 
-    With --config FILE the cycles run under the limits of that configuration; else each seed draws its own.
+    With --config FILE the cycles run under the limits of that configuration; else each seed draws its own. Nothing is sent
+    anywhere, and no journal of yours is touched. Ctrl-C ends it and tells what was lived so far.
     """
     from oms.cli.campaigning import Bar
+    from oms.cli.stopping import Stopping
     from oms.sim.campaign import Report, campaign, cores
 
-    report = Report()
-    with Bar(seeds) as bar:
-        worlds = range(start, start + seeds)
-        for report in campaign(worlds, _rules(), jobs=jobs or cores(), in_ram=in_ram, cycles=cycles):
+    report, rules, stopping = Report(), _rules(), Stopping(notice=_STOPPING)
+    worlds = range(start, start + seeds)
+    with stopping.listening(), Bar(seeds) as bar:
+        for report in campaign(
+            worlds, rules, jobs=jobs or cores(), in_ram=in_ram, cycles=cycles, stopped=lambda: stopping() is not None
+        ):
             bar.move(report.seeds, report.tally.cycles, len(report.failures))
-    show(_report(report, start, cycles, in_ram=in_ram), _told, json_=json_)
-    return RED if report.failures else 0
+    code = stopping() if report.seeds < seeds else None
+    show({**_report(report, start, cycles, in_ram=in_ram), "asked": seeds}, _told, json_=json_)
+    return code or (RED if report.failures else 0)
 
 
 def _rules() -> Rules | None:
@@ -69,6 +78,7 @@ def _report(report: Report, start: int, cycles: int | None, *, in_ram: bool) -> 
         "seeds": report.seeds,
         "start": start,
         "cycles_each": cycles,
+        "config": None if (file := options.config_file()) is None else str(file),
         "store": "list" if in_ram else "sqlite in memory",
         "seconds": round(report.seconds, 1),
         "cycles": tally.cycles,
@@ -88,43 +98,65 @@ def _report(report: Report, start: int, cycles: int | None, *, in_ram: bool) -> 
 
 
 def _told(answer: Answer) -> Iterator[str]:
+    from oms.cli.walking import corners
+
     rate = answer["seeds"] / max(answer["seconds"], 0.1)
+    limits = "each with limits of its own" if answer["config"] is None else f"under the limits of {answer['config']}"
     yield (
-        f"{answer['seeds']} worlds from seed {answer['start']} in {answer['seconds']} s ({rate:.1f} a second), journal: "
-        f"{answer['store']}"
+        f"{count(answer['seeds'], 'world')} from seed {answer['start']}, {limits}, in {answer['seconds']} s "
+        f"({rate:.1f} a second), journal: {answer['store']}"
     )
-    yield (
-        f"{answer['cycles']} cycles, {answer['processes']} processes, {answer['facts']} facts, "
-        f"{sum(answer['faults'].values())} faults, {sum(answer['deaths'].values())} deaths"
+    yield ", ".join(
+        count(number, noun)
+        for number, noun in (
+            (answer["cycles"], "cycle"),
+            (answer["processes"], "process"),
+            (answer["facts"], "fact"),
+            (sum(answer["faults"].values()), "fault"),
+            (sum(answer["deaths"].values()), "death"),
+        )
     )
+    if not answer["seeds"]:
+        yield f"stopped before any of {count(answer['asked'], 'world')} was lived"
+        return
     yield "outcomes: " + ", ".join(f"{count} {name}" for name, count in answer["outcomes"].items())
     yield ""
+    yield "how often each fault struck, by the phase of the cycle, and in how many statuses it met an order:"
     names = ["between" if phase == "-" else phase.lower() for phase in answer["phases"]]
     rows = [
         [each["fault"], *(str(count or "·") for count in each["counts"]), f"{each['statuses']}"]
         for each in answer["coverage"]
         if any(each["counts"])
     ]
-    yield from table(["fault", *names, "statuses met"], rows, right="l" + "r" * 6)
-    yield ""
-    yield from table(["died at", "times"], [[name, str(count)] for name, count in answer["deaths"].items()], right="lr")
-    if answer["unvisited"]:
+    yield from table(["fault", *names, "statuses"], rows, right="l" + "r" * 6)
+    if answer["deaths"]:
+        deaths = [[name, str(number)] for name, number in answer["deaths"].items()]
         yield ""
-        yield f"corners not visited ({len(answer['unvisited'])}): " + ", ".join(answer["unvisited"])
+        yield from table(["died at", "times"], deaths, right="lr")
+    yield from corners(answer["unvisited"], answer["seeds"])
     yield ""
-    where = " --in-ram" if answer["store"] == "list" else ""
-    where += f" --cycles {answer['cycles_each']}" if answer["cycles_each"] else ""
+    again = _as_lived(answer["config"], answer["cycles_each"], in_ram=answer["store"] == "list")
     for failure in answer["failures"]:
         yield f"seed {failure['seed']}: {failure['violations'][0]}"
-        yield f"  oms sim replay {failure['seed']}{where}"
+        yield f"  oms sim replay {failure['seed']}{again}"
     broken = len(answer["failures"])
-    yield f"{broken} worlds broke a law" if broken else "no law was broken"
+    yield f"{count(broken, 'world')} broke a law" if broken else "no law was broken"
+    if answer["seeds"] < answer["asked"]:
+        yield f"stopped after {answer['seeds']} of {answer['asked']} worlds"
+
+
+def _as_lived(config: str | None, cycles: int | None, *, in_ram: bool) -> str:
+    """The options under which a campaign lived a seed: without them it is another world."""
+    words = ["--in-ram"] if in_ram else []
+    words += [f"--cycles {cycles}"] if cycles is not None else []
+    words += [f"--config {shlex.quote(config)}"] if config is not None else []
+    return "".join(f" {word}" for word in words)
 
 
 @sim.command()
 @options.common
 @click.argument("seed", type=click.IntRange(0))
-@click.option("--trace", is_flag=True, help="Show every event: facts, faults, requests, and crash points passed.")
+@click.option("--trace", is_flag=True, help="Show everything, whole: each fact to its last field, each crash point passed.")
 @click.option("--shrink", "shorten", is_flag=True, help="Leave out what the failure does not need.")
 @click.option(
     "--without", default="", metavar="NAMES", help="Parts to leave out, with commas, as a shrunk seed names them."
@@ -133,25 +165,49 @@ def _told(answer: Answer) -> Iterator[str]:
 @click.option("--cycles", type=CYCLES, help="Cycles of the world, as in the campaign that failed.")
 def replay(*, seed: int, trace: bool, shorten: bool, without: str, in_ram: bool, cycles: int | None) -> int:
     """Live one seeded world again, event by event, and say which laws it breaks."""
+    from oms.cli.walking import LEGEND, walker
     from oms.sim.judge import judge
     from oms.sim.scenario import draw
     from oms.sim.shrink import command, shrink
 
     drawn = draw(seed, _rules(), on_sqlite=not in_ram, cycles=cycles)
-    scenario = drawn.leaving_out(name for name in without.split(",") if name)
-    verdict = judge(scenario, None if shorten or not trace else click.echo)
-    if verdict.failed and shorten:
-        verdict = shrink(verdict, say=lambda line: click.echo(line, err=True))
-        judge(verdict.scenario, click.echo if trace else None)
+    scenario = drawn.leaving_out(_named(without))
+    listener = click.echo if trace else walker(click.echo)
+    if not trace:
+        click.echo(LEGEND)
+    verdict = judge(scenario, None if shorten else listener)
+    if shorten:
+        if verdict.failed:
+            verdict = shrink(verdict, say=lambda line: click.echo(line, err=True))
+        judge(verdict.scenario, listener)
     left = [name for name in (*verdict.scenario.names(), *verdict.struck) if name not in verdict.scenario.without]
-    click.echo(
-        f"{verdict.tally.cycles} cycles, {verdict.tally.processes} processes; weather: {', '.join(left) or 'fair'}"
-    )
+    tally = verdict.tally
+    click.echo(f"{count(tally.cycles, 'cycle')}, {count(tally.processes, 'process')}; weather: {', '.join(left) or 'fair'}")
     for violation in verdict.violations:
         click.echo(violation)
     click.echo(f"trace {verdict.digest}")
-    click.echo(command(verdict.scenario) if verdict.failed else "no law was broken")
+    file = options.config_file()
+    config = "" if file is None else f" --config {shlex.quote(str(file))}"
+    click.echo(f"{command(verdict.scenario)}{config}" if verdict.failed else "no law was broken")
     return RED if verdict.failed else 0
+
+
+def _named(without: str) -> list[str]:
+    """The parts of a world to leave out.
+
+    Raises:
+        UsageError: one is none; left unsaid, a person would believe that it does not matter.
+    """
+    from oms.sim.faults import Fault
+
+    names = [name.strip() for name in without.split(",") if name.strip()]
+    for name in names:
+        if re.split("[#@]", name)[0] not in set(Fault) and not re.fullmatch("[A-Z]+/[0-9]+", name):
+            raise UsageError(
+                f"--without {name}: no such part of a world; expected names as the weather of `sim replay` shows "
+                "them: a fault (late), one time that it strikes (late#3, kill@2.send.before_call:1), a wish (AAA/1)"
+            )
+    return names
 
 
 @sim.command()

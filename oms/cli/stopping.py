@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the engine to stop at its next step, the second ends the process at once."""
+"""Ctrl-C and SIGTERM: the first asks what runs to stop at its next step, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from oms.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from oms.service.sd_notify import Watchdog
 
 _CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
-_NOTICE = (
-    b"oms: stopping after this step; orders at the broker keep working. Once more ends it at once, "
-    b"which is safe too: the next run goes on.\n"
+ENGINE = (
+    "oms: stopping after this step; orders at the broker keep working. Once more ends it at once, "
+    "which is safe too: the next run goes on."
 )
+"""What a person is told who stops an engine."""
 
 
 class Stopping:
     """Called by the engine: the exit code it is asked to end with, None while it may go on."""
 
-    def __init__(self, prefix: str = "", watchdog: Watchdog | None = None) -> None:
+    def __init__(self, prefix: str = "", watchdog: Watchdog | None = None, notice: str = ENGINE) -> None:
         """``prefix`` stands before what is said, as before every line of a dry run."""
-        self._notice = f"\n{prefix}".encode() + _NOTICE
+        self._notice = f"\n{prefix}{notice}\n".encode()
         self._code: int | None = None
         self._watchdog = watchdog or Watchdog({})
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
+from oms.errors import TryAgainError
 from oms.model.rules import Rules
 from oms.sim.faults import Fault
 from oms.sim.judge import Verdict, judge
@@ -19,6 +26,10 @@ from oms.sim.sky import Tally
 CHUNK = 20
 """Seeds that one process lives before it reports."""
 PHASES = ("-", "SELLING", "SETTLING", "REVALIDATING", "BUYING")
+MOST_JOBS = 61
+"""Windows can wait for no more processes at once."""
+LOOK_EVERY_S = 0.2
+"""Seconds after which a campaign in other processes looks whether it shall stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +61,31 @@ def live(seed: int, rules: Rules | None = None, *, in_ram: bool = False, cycles:
     return judge(draw(seed, rules, on_sqlite=not in_ram, cycles=cycles))
 
 
-def _part(seeds: Sequence[int], one: Callable[[int], Verdict]) -> Report:
-    report = Report(seeds=len(seeds))
+Stopped = Callable[[], bool]
+"""Asked between two worlds; True ends the campaign with what was lived so far."""
+
+
+def _part(seeds: Sequence[int], one: Callable[[int], Verdict], stopped: Stopped | None = None) -> Report:
+    report = Report()
     for seed in seeds:
+        if stopped is not None and stopped():
+            break
         verdict = one(seed)
+        report.seeds += 1
         report.tally.add(verdict.tally)
         if verdict.failed:
             report.failures.append(Failure(seed=seed, violations=verdict.violations))
     return report
 
 
-def campaign(
-    seeds: range, rules: Rules | None = None, *, jobs: int = 1, in_ram: bool = False, cycles: int | None = None
+def campaign(  # noqa: PLR0913  # each is an option of the command
+    seeds: range,
+    rules: Rules | None = None,
+    *,
+    jobs: int = 1,
+    in_ram: bool = False,
+    cycles: int | None = None,
+    stopped: Stopped = lambda: False,
 ) -> Iterator[Report]:
     """Live these seeds; answers the same growing report after each part of them."""
     whole = Report()
@@ -69,25 +93,76 @@ def campaign(
     chunk = max(CHUNK // (cycles or 1), 1)
     parts = [seeds[start : start + chunk] for start in range(0, len(seeds), chunk)]
     one = partial(live, rules=rules, in_ram=in_ram, cycles=cycles)
-    for part in (_part(part, one) for part in parts) if jobs == 1 else _in_parallel(parts, one, jobs):
+    jobs = min(jobs, len(parts), MOST_JOBS)
+    for part in _in_turn(parts, one, stopped) if jobs == 1 else _in_parallel(parts, one, jobs, stopped):
         whole.add(part)
         whole.seconds = time.monotonic() - began
         yield whole
     whole.failures.sort(key=lambda failure: failure.seed)
 
 
-def _in_parallel(parts: Sequence[Sequence[int]], one: Callable[[int], Verdict], jobs: int) -> Iterator[Report]:
-    """Each job is a fresh interpreter: no thread and no connection of this one goes along."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        pending: set[Future[Report]] = {pool.submit(_part, part, one) for part in parts}
+def _in_turn(parts: Sequence[Sequence[int]], one: Callable[[int], Verdict], stopped: Stopped) -> Iterator[Report]:
+    for part in parts:
+        if stopped():
+            return
+        yield _part(part, one, stopped)
+
+
+def _in_parallel(
+    parts: Sequence[Sequence[int]], one: Callable[[int], Verdict], jobs: int, stopped: Stopped
+) -> Iterator[Report]:
+    """Each job is a fresh interpreter: no thread and no connection of this one goes along.
+
+    A job ends when this end of the pipe is closed, be it by us or by our death: none goes on for nobody.
+    """
+    context = get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    with theirs, ours, ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(theirs,)) as pool:
+        waiting = iter(parts)
+        pending: set[Future[Report]] = set()
         try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            while not stopped():
+                for part in islice(waiting, 2 * jobs - len(pending)):
+                    with _deaf():
+                        pending.add(pool.submit(_part, part, one))
+                if not pending:
+                    break
+                done, pending = wait(pending, LOOK_EVERY_S, FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
+        except BrokenProcessPool:
+            raise TryAgainError(
+                "a process of the campaign was killed, or had no memory left: fewer --jobs, or --in-ram, need less"
+            ) from None
         finally:
-            for future in pending:
-                future.cancel()
+            if pending:
+                pool.shutdown(wait=False, cancel_futures=True)
+                ours.close()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started in here never hear Ctrl-C, from their first instruction on; we hear it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: Connection) -> None:
+    """What a job does first: Ctrl-C at the terminal is its parent's business, and it ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where a mask is not inherited
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    with suppress(OSError):  # how Windows says it
+        parent.poll(None)  # nothing is ever sent: it returns when the other end is closed
+    os._exit(0)
 
 
 def cores() -> int:

@@ -120,8 +120,7 @@ def text(item: Item, name: str, most: int = 300) -> str:
 
 def state_of(raw: object) -> BrokerState:
     """What a raw status means, by the exact word or number only."""
-    known = isinstance(raw, str | int) and not isinstance(raw, bool)
-    return STATES.get(raw, BrokerState.UNKNOWN) if known else BrokerState.UNKNOWN  # type: ignore[call-overload]
+    return STATES.get(raw, BrokerState.UNKNOWN) if isinstance(raw, str | int) else BrokerState.UNKNOWN
 
 
 def identity(item: Item) -> str:
@@ -142,8 +141,8 @@ def reserved_number(item: Item) -> str | None:
     value = item.get("orderId")
     if value is None:
         value = item.get("externalId")
-    digits = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return digits if digits.isascii() and digits.isdigit() and int(digits) > 0 else None
+    digits = str(value)
+    return digits if digits.isascii() and digits.isdigit() and digits.strip("0") else None
 
 
 def is_us_stock(item: Item) -> bool:
