@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUND = {"oms", "errors", "crashpoints"}
+PEOPLE = {"amounts"}
+"""What only the rooms import that write for people."""
 SOCKETS = GROUND | {"model", "ports", "inputfile"}
 STAIR = SOCKETS | {"resources", "config", "configuration", "places", "journal", "engine", "gateways"}
 BELOW_ROOF = STAIR | {
@@ -35,6 +37,7 @@ MAY_IMPORT = {
     "errors": set(),
     "crashpoints": {"oms", "errors"},
     "resources": {"oms"},
+    "amounts": {"oms"},
     "bootstrap": {"cli"},  # late, when all is set up
     "model": GROUND,
     "ports": GROUND | {"model"},
@@ -61,12 +64,13 @@ MAY_IMPORT = {
     "sim": BELOW_ROOF,
     "fleet": BELOW_ROOF,
     "backup": BELOW_ROOF | {"audit"},
-    "audit": BELOW_ROOF - {"engine"},
+    "audit": BELOW_ROOF - {"engine"} | PEOPLE,
     "questions": BELOW_ROOF - {"engine"} | {"audit", "backup", "fleet"},
     "bench": BELOW_ROOF | {"audit", "questions", "sim", "web"},
     "observe": BELOW_ROOF - {"engine"} | {"questions"},
-    "web": BELOW_ROOF - {"engine"} | {"doctor", "observe", "backup", "audit", "questions", "fleet"},
+    "web": BELOW_ROOF - {"engine"} | PEOPLE | {"doctor", "observe", "backup", "audit", "questions", "fleet"},
     "cli": BELOW_ROOF - {"engine"}
+    | PEOPLE
     | {"audit", "questions", "sim", "fleet", "backup", "bench", "observe", "web", "doctor", "bootstrap"}
     | {"arming"},  # real money is armed at the terminal, and from nowhere else
 }

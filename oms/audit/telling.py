@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from oms import amounts
 from oms.journal.answers import instant
 from oms.model.arming import AccountBound, LiveArmed, LiveDisarmed
 from oms.model.detail import SettledBy
@@ -57,7 +58,7 @@ class Sentence:
 
 def dollars(amount: Decimal) -> str:
     """An amount to the cent: $1,234.50."""
-    return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
+    return amounts.amount(amount)
 
 
 def percent(fraction: Decimal) -> str:

@@ -8,20 +8,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from oms import amounts
+
 CENT = Decimal("0.01")
 NOTHING = "-"
 """Stands in a table where there is no value."""
 
 
 def money(amount: Decimal | str | None) -> str:
-    """An amount of dollars: $1,234.50."""
+    """An amount of the account's currency: $1,234.50."""
     if amount is None:
         return NOTHING
     amount = Decimal(amount)
     if not amount.is_finite():
         return str(amount)
-    cents = amount.quantize(CENT)
-    return f"-${-cents:,.2f}" if cents < 0 else f"${abs(cents):,.2f}"
+    return amounts.amount(amount)
 
 
 def number(value: Decimal | str | int | None) -> str:

@@ -72,9 +72,9 @@ def _figure(value: str | None, unit: str | None) -> str:
 
 def _settlement(found: Mapping[str, Any]) -> Iterator[str]:
     coming = ", ".join(f"{money(each['amount'])} on {each['settles']}" for each in found["unsettled"])
-    yield f"settled {money(found['settled'])} {found['currency']}" + (f"; settles {coming}" if coming else "")
+    yield f"settled {money(found['settled'])}" + (f"; settles {coming}" if coming else "")
     for other in found["other_currencies"]:
-        yield f"beside it {money(other['cash'])} {other['currency']}, settled {money(other['settled'])}, never spent here"
+        yield f"beside it {number(other['cash'])} {other['currency']}, settled {number(other['settled'])}, never spent here"
     for back in found["kept_back"]:
         yield f"kept back {back['shares']} {back['symbol']} until {back['until']} ({back['rule']}), {back['free']} are free"
     if not found["guarded"]:

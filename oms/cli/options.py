@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from oms import amounts
 from oms.errors import UsageError
 
 if TYPE_CHECKING:  # --help shall not pay for what it does not use
@@ -88,6 +89,7 @@ def configuration() -> LoadedConfig:
 
     finish_restore()
     loaded = load_config(config_file(), os.environ)
+    amounts.write_in(loaded.config.market.trades_in)
     for warning in loaded.warnings:
         click.echo(f"oms: {warning}", err=True)
     shelving.keep = lambda database: _kept(loaded, database)

@@ -156,7 +156,9 @@ def _as_lived(config: str | None, cycles: int | None, *, in_ram: bool) -> str:
 @sim.command()
 @options.common
 @click.argument("seed", type=click.IntRange(0))
-@click.option("--trace", is_flag=True, help="Show everything, whole: each fact to its last field, each crash point passed.")
+@click.option(
+    "--trace", is_flag=True, help="Show everything, whole: each fact to its last field, each crash point passed."
+)
 @click.option("--shrink", "shorten", is_flag=True, help="Leave out what the failure does not need.")
 @click.option(
     "--without", default="", metavar="NAMES", help="Parts to leave out, with commas, as a shrunk seed names them."
@@ -182,7 +184,9 @@ def replay(*, seed: int, trace: bool, shorten: bool, without: str, in_ram: bool,
         judge(verdict.scenario, listener)
     left = [name for name in (*verdict.scenario.names(), *verdict.struck) if name not in verdict.scenario.without]
     tally = verdict.tally
-    click.echo(f"{count(tally.cycles, 'cycle')}, {count(tally.processes, 'process')}; weather: {', '.join(left) or 'fair'}")
+    click.echo(
+        f"{count(tally.cycles, 'cycle')}, {count(tally.processes, 'process')}; weather: {', '.join(left) or 'fair'}"
+    )
     for violation in verdict.violations:
         click.echo(violation)
     click.echo(f"trace {verdict.digest}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from oms.sim.faults import MEANING, Fault
 
-LEGEND = "> the broker's wire   ! bad weather   the rest: processes, people, and facts with the row of the journal they follow"
+LEGEND = "> the broker's wire   ! bad weather   the rest: processes, people, and facts with the last row of the journal"
 WIDEST = 160
 
 _DETAIL = re.compile(r"\. |fact [0-9]+ ")

@@ -78,7 +78,7 @@ def _part(seeds: Sequence[int], one: Callable[[int], Verdict], stopped: Stopped 
     return report
 
 
-def campaign(  # noqa: PLR0913  # each is an option of the command
+def campaign(
     seeds: range,
     rules: Rules | None = None,
     *,

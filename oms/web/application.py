@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from oms import __version__
+from oms import __version__, amounts
 from oms.questions.asking import Desk
 from oms.web import entrance, failing, fleet_forms, forms, pulse, site
 from oms.web.api import account, configuration, description, events, history, operating, standing
@@ -16,6 +16,7 @@ from oms.web.stream import Tide
 
 def make_app(desk: Desk, doors: Doors, tide: Tide) -> Gate:
     """An ASGI application; no interactive documentation, no debug pages, nothing outside of the gate."""
+    amounts.write_in(desk.loaded.config.market.trades_in)
     app = FastAPI(
         title="oms", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from oms import amounts
 from oms.web.draw.svg import Svg, tag
 from oms.web.words import Words
 
@@ -48,15 +49,14 @@ class Look:
         amount = exact(value)
         if amount is None:
             return self.unknown
-        cents = amount.quantize(CENT)
-        return f"−${-cents:,.2f}" if cents < 0 else f"${cents:,.2f}"
+        return amounts.amount(amount, minus="−")
 
     def dollars(self, value: Figure) -> str:
         """An amount without cents, for where there is little room."""
         amount = exact(value)
         if amount is None:
             return self.unknown
-        return f"−${-amount:,.0f}" if amount < 0 else f"${amount:,.0f}"
+        return amounts.amount(amount, digits=0, minus="−")
 
     def signed(self, value: Figure) -> Svg:
         """A gain or a loss, with its sign and its colour."""
@@ -64,9 +64,8 @@ class Look:
         if amount is None:
             return tag("span", self.unknown, class_="unknown")
         cents = amount.quantize(CENT)
-        sign = "+" if cents > 0 else "−" if cents < 0 else ""
         kind = "gain" if cents > 0 else "loss" if cents < 0 else "even"
-        return tag("span", f"{sign}${abs(cents):,.2f}", class_=kind)
+        return tag("span", amounts.amount(amount, minus="−", plus="+"), class_=kind)
 
     def number(self, value: Figure) -> str:
         """A quantity or a price, with no zeros behind the cents."""
