@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from oms import __version__, cli
 from oms.cli import options
 from oms.cli.environment import differences, pins
-from oms.cli.quality import checks
+from oms.cli.quality import Beside, checks, workers
 from oms.errors import HeldError, LeaseHeldError, TryAgainError, UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -249,3 +250,23 @@ def test_pytest_runs_last_and_takes_what_follows() -> None:
 def test_nightly_lifts_the_filter() -> None:
     """``test --nightly`` runs the marked tests besides the others."""
     assert "nightly or not nightly" in checks(nightly=True, pytest_arguments=())[-1][1]
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(0, ""), (3, "types: failed\n")])
+def test_a_check_beside_the_tests_is_heard_and_counts(
+    code: int, verdict: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it says stands below its heading, whole, and its exit code decides like that of any other."""
+    command = [sys.executable, "-c", f"print('seen'); raise SystemExit({code})"]
+    assert Beside("types", command, ROOT).wait() is (code == 0)
+    heading, _, said = capsys.readouterr().out.lstrip().partition("\n")
+    assert heading == "── types ".ljust(100, "─")
+    assert said == f"seen\n{verdict}"
+
+
+def test_the_number_of_workers_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left alone, there are more of them than cores, since many tests wait; the variable of pytest-xdist wins."""
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    assert workers() > len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers() > 1
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
+    assert workers() == 7

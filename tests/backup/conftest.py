@@ -13,19 +13,6 @@ import pytest
 from tests.backup.home import Home
 
 
-def in_memory() -> Path | None:
-    """A folder where no disk is waited for, where the system has one."""
-    place = Path("/dev/shm")
-    return place if place.is_dir() and os.access(place, os.W_OK) else None
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A folder of the test's own: what these tests kill are processes, not machines, so no disk need be waited for."""
-    with TemporaryDirectory(prefix="oms-backup-", dir=in_memory()) as folder:
-        yield Path(folder)
-
-
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An account that has not traded yet."""
@@ -38,7 +25,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture(scope="session")
 def traded_once() -> Iterator[Home]:
     """An account with one finished cycle; not to be changed."""
-    with TemporaryDirectory(prefix="oms-traded-", dir=in_memory()) as folder:
+    with TemporaryDirectory(prefix="oms-traded-") as folder:
         home = Home(Path(folder) / "home")
         home.run()
         yield home

@@ -22,7 +22,7 @@ from oms.gateways.system_clock import SystemClock
 from oms.journal.restored import UNFINISHED
 from oms.journal.store import open_journal
 from oms.model.detail import HaltScope
-from tests.backup.conftest import copied, in_memory
+from tests.backup.conftest import copied
 from tests.backup.home import CONFIG as TEXT
 from tests.backup.home import Home, dies_at
 
@@ -406,7 +406,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scenes(traded_once: Home) -> Iterator[dict[bool, Scene]]:
     """One scene without the journal in the backup, one with it; TSLA is on the backup's blacklist only."""
-    with TemporaryDirectory(prefix="oms-scenes-", dir=in_memory()) as folder:
+    with TemporaryDirectory(prefix="oms-scenes-") as folder:
         made = {}
         for with_journal in (False, True):
             home = copied(traded_once, Path(folder) / str(with_journal))

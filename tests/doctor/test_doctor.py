@@ -37,6 +37,7 @@ AT_TIGER = ("key file", "account kind", "broker login", "permissions")
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     for name in ("PROPS_PATH", "TIGER_ID", "ACCOUNT", "PRIVATE_KEY", "SERVER_URL"):
         monkeypatch.delenv(f"TIGEROPEN_{name}", raising=False)
+    monkeypatch.setattr(machine, "IN_MEMORY", frozenset())  # where the tests keep their files is no finding
     with closing(Stage(tmp_path)) as stage:
         yield stage
 

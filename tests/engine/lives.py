@@ -6,7 +6,6 @@ the journal at that very instant, which no later look at the records could show.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,9 +54,8 @@ MOST_PASSAGES = 3_000
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
-    """A folder without a disk below it, where the machine has such a place: these tests are not about the disk."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+    """A folder that is gone after the block, in memory where tests/conftest.py found room."""
+    with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 

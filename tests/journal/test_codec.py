@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -51,6 +52,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     return instances_of(hint)
 
 
+@cache  # to make a strategy costs more than to draw from it
 def instances_of(cls: type[Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls)
     return st.builds(cls, **{field.name: values_of(hints[field.name]) for field in fields(cls)})

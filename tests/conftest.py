@@ -1,0 +1,37 @@
+"""What holds for the whole suite: no disk is waited for, and a slow machine is not a wrong program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+
+from tests.volume import NIGHTLY
+
+ROOM = 4 * 2**30
+"""Bytes that must be free in memory for the files of the tests; a whole run leaves far fewer behind."""
+
+
+def in_memory() -> Path | None:
+    """A folder below which there is no disk, where the system has one with room, whose files may be loaded as libraries."""
+    place = Path("/dev/shm")
+    if not place.is_dir() or not os.access(place, os.W_OK) or shutil.disk_usage(place).free < ROOM:
+        return None
+    return None if os.statvfs(place).f_flag & os.ST_NOEXEC else place
+
+
+# What the tests kill are processes, not machines, and what processes wrote outlives them here as on a disk. What a disk
+# keeps when the power fails is acted out from the recorded writes and syncs (tests/power), and these are the same ones.
+if "TMPDIR" not in os.environ and (found := in_memory()) is not None:
+    os.environ["TMPDIR"] = str(found)
+    tempfile.tempdir = None  # it may have been asked for already
+
+# No example has a deadline. A change is judged by the same examples on every machine, so that what fails fails because of
+# it; new ones are searched for at night.
+settings.register_profile("every change", deadline=None, derandomize=True)
+settings.register_profile("at night", deadline=None)
+if settings.get_current_profile_name() in ("default", "ci"):  # whoever chose another one knows why
+    settings.load_profile("at night" if os.environ.get(NIGHTLY) else "every change")
