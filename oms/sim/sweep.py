@@ -84,10 +84,11 @@ def singles(
 ) -> Iterator[Row]:
     """One death in a life: at every ``step``-th passage, under every fault."""
     for fault in faults:
+        ends = {policy: passages(small(fault, (), policy)) for policy in policies}
         for death in deaths:
             lives, broken = 0, []
-            for policy in policies:
-                for at in range(1, passages(small(fault, (), policy)) + 1, step):
+            for policy, end in ends.items():
+                for at in range(1, end + 1, step):
                     strikes = [Strike(kind=death, process=1, passage=at)]
                     verdict = judge(small(fault, strikes, policy))
                     lives += 1
