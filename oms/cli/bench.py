@@ -87,7 +87,7 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
     filled = "filled before" if rate is None else f"filled at {rate:,} rows a second"
     click.echo(
         f"{found['rows']:,} rows, {found['cycles']:,} cycles, {filled}, {found['bytes_a_row']} bytes a row with all that "
-        f"is cast from it ({found['bytes_a_small_fact']} where a fact is small and nothing is cast from it)"
+        f"is cast from it ({found['bytes_a_small_fact']} where a fact is small and nothing is cast from it: the goal's mix)"
     )
     click.echo("first page of each question, in ms: median, least, most; of the processor")
     for name, took in found["questions_ms"].items():
@@ -105,8 +105,10 @@ def journal(*, json_: bool, rows: int, folder: str | None, keep: bool) -> None:
     folded = verified["fold_rows_a_cpu_second"]
     click.echo(
         f"verify: {verified['chain_rows_a_cpu_second']:,} rows a second of the processor along the chain, "
-        f"{verified['of_bare_scan']} of bare reading and hashing ({verified['bare_scan_rows_a_cpu_second']:,}); "
-        f"two processes {verified['two_of_one']} times as fast as one; "
+        f"{verified['of_bare_scan']} of bare reading and hashing of the same bytes "
+        f"({verified['bare_scan_rows_a_cpu_second']:,}), {verified['of_scan_of_details']} of hashing the details alone; "
+        f"two processes, by the processor, {verified['two_of_one']} times as fast as one "
+        f"({verified['two_of_bare_scan']} of the bare scan), by the clock {verified['two_of_one_by_the_clock']}; "
         + ("" if folded is None else f"{folded:,} folded and compared as well; ")
         + f"newest 10,000 rows {verified['newest_10000_s']} s ({verified['newest_10000_cpu_s']} s of the processor)"
     )

@@ -110,12 +110,17 @@ def attach(raw: sqlite3.Connection, account: str, database: Path) -> list[Archiv
         file = folder_of(database) / archive.file
         if not file.is_file():
             raise missing(archive, file)
-        raw.execute(f"ATTACH DATABASE ? AS archive{number}", (f"{file.as_uri()}?mode=ro&immutable=1",))
+        raw.execute(f"ATTACH DATABASE ? AS archive{number}", (opening(file),))
         parts.append(f"SELECT {COLUMNS} FROM archive{number}.events")  # noqa: S608  # names of our own
     # Copies of a few archived facts stay for the engine; the plus keeps SQLite from entering the table by this condition.
     parts.append(f"SELECT {COLUMNS} FROM main.events WHERE +seq > {chain[-1].last_seq}")  # noqa: S608
     raw.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     return chain
+
+
+def opening(file: Path) -> str:
+    """The URI that opens an archive for reading; it never changes, so nothing is locked."""
+    return f"{file.as_uri()}?mode=ro&immutable=1"
 
 
 def missing(archive: Archive, file: Path) -> DamagedError:

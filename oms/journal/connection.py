@@ -219,6 +219,8 @@ def _sqlite_meaning(error: sqlite3.Error, where: object, doing: str) -> Exceptio
     if primary == sqlite3.SQLITE_CONSTRAINT:
         return ImpossibleFact(f"{where}: the database refuses this while {doing}: {error}")
     kind, sentence = _MEANINGS.get(primary, (StorageError, "the database failed"))
+    if primary is None and "decode to UTF-8" in str(error):  # the driver's own words, which have no number
+        kind, sentence = _MEANINGS[sqlite3.SQLITE_CORRUPT]
     return kind(f"{where}: {sentence} ({doing}: {error})")
 
 

@@ -185,7 +185,7 @@ def _walk(connection: Connection, reader: Reader, start: int, jobs: int) -> Walk
         head = row[0]
     if reader.path is None or jobs < 2:
         return walk(statements(connection), account, start, head)
-    return walk_together(reader, start, head, jobs)
+    return walk_together(driver(connection), account, start, head, jobs)
 
 
 def _check_verified(connection: Connection, account: str, seq: int, link: bytes) -> None:

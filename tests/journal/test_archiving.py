@@ -18,7 +18,7 @@ from oms.audit.explain import explain_cycle
 from oms.audit.export import export
 from oms.audit.then import funds_at, positions_at, status_at
 from oms.errors import DamagedError
-from oms.journal import archives, archiving, history, marks, shortcuts, views
+from oms.journal import archives, archiving, history, marks, shortcuts, views, walking
 from oms.journal.archiving import Moved, archive, listed
 from oms.journal.history import EventFilter
 from oms.journal.reader import Reader, open_reader
@@ -135,6 +135,30 @@ def rows_in(path: Path) -> int:
     with closing(sqlite3.connect(path)) as raw:
         counted: int = raw.execute("SELECT count(*) FROM main.events").fetchone()[0]
     return counted
+
+
+def test_several_processes_walk_archives_and_database(
+    years: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With parts of a few rows, three processes find the chain whole through every file, and name a row changed in one."""
+    archived(years, clock, YEAR + 2)
+    archived(years, clock, YEAR + 3)
+    monkeypatch.setattr(walking, "PART", 7)
+    monkeypatch.setattr(walking, "WORTH_A_PROCESS", 10)
+    with closing(reader_of(years)) as reader:
+        whole = verify(reader, fold=False, jobs=3)
+        first, second = (archives.folder_of(years) / each.file for each in listed(reader))
+    assert (whole.ok, whole.problem) == (True, "")
+    for file, row in ((first, 10), (second, listed(reader)[1].first_seq)):
+        before = file.read_bytes()
+        file.chmod(0o600)
+        with closing(sqlite3.connect(file)) as raw, raw:
+            raw.execute("UPDATE events SET at = at + 1 WHERE seq = ?", (row,))
+        with closing(reader_of(years)) as reader:
+            found = verify(reader, fold=False, jobs=3)
+            alone = verify(reader, fold=False)
+        assert (found.bad_row, found.problem, found.remedy) == (row, alone.problem, alone.remedy)
+        file.write_bytes(before)
 
 
 def test_every_question_sees_what_was_archived(years: Path, clock: FakeClock) -> None:
