@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oms import amounts
 from oms.errors import UsageError
 
 if TYPE_CHECKING:  # --help shall not pay for what it does not use
@@ -84,6 +83,7 @@ def configuration() -> LoadedConfig:
     """
     import os
 
+    from oms import amounts
     from oms.config import load_config
     from oms.journal import shelving
 
