@@ -6,6 +6,7 @@ how it ended. The child runs ``oms.cli.main`` as ``cli.py`` does, and dies by a 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,16 +20,18 @@ from sqlalchemy import create_engine
 
 from oms import app, cli, crashpoints
 from oms.cli import journal, options, running, status
+from oms.config import load_config
 from oms.configuration.document import parse_document
 from oms.errors import InDoubt
 from oms.gateways.paper import PaperBroker
-from oms.journal import machine
+from oms.journal import history, machine, migration, store, views
 from oms.model.order import OrderRequest
 
-IMPORTED = (app, journal, options, running, status)
+IMPORTED = (app, history, journal, migration, options, running, status, store, views)
 
 # What the program imports only when it needs it: a child that is somebody else may not find it any more.
 parse_document("mode: paper\n", "nowhere")
+load_config(None, {})  # what checks a configuration is put together by the first one
 create_engine("sqlite://").connect().close()
 
 LONGEST_S = 60.0
@@ -95,6 +98,7 @@ def ended(pid: int, kill_after: float) -> int:
 
 def serve() -> None:
     """Start what stdin asks for, one at a time."""
+    gc.freeze()  # what is imported is never looked through again, so a child has few pages of its own
     for line in sys.stdin:
         start = json.loads(line)
         began = time.monotonic()

@@ -35,9 +35,14 @@ NEAR_THE_WIRE = ("send.", "paper.", "ask.", "facts.", "reserve.", "cancel.")
 PARTS = 8
 
 
+counted: dict[str, list[tuple[str, int]]] = {}
+
+
 def boundaries(make: Maker, weather: Weather) -> list[tuple[str, int]]:
-    """Every boundary of an undisturbed life."""
-    return make(weather).passages()
+    """Every boundary of an undisturbed life, counted once in a process."""
+    if weather.name not in counted:
+        counted[weather.name] = make(weather).passages()
+    return counted[weather.name]
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -75,7 +80,7 @@ def random_life(make: Maker, seed: int, weather: Weather = FAIR) -> int:
     return live(make(weather), kills, f"random_life(make, {seed}, WEATHERS[{weather.name!r}])")
 
 
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(10))
 def test_a_process_is_killed_at_random_instants(forked: Maker, part: int) -> None:
     """Ten lives each, of one to six kills."""
     assert sum(random_life(forked, seed) for seed in range(part * 10, part * 10 + 10)) >= 5
