@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import BinaryIO
 from oms import crashpoints
 from oms.backup import manifest as manifests
 from oms.backup.files import create, open_regular, storing
-from oms.backup.manifest import JOURNAL, LIMITS, NAME, Manifest, Member, decode_manifest
+from oms.backup.manifest import ARCHIVES, JOURNAL, LIMITS, NAME, Manifest, Member, decode_manifest
 from oms.errors import DamagedError, StorageError
 
 BLOCK = 512
@@ -46,12 +46,14 @@ _ROOM = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """A whole archive, every byte of it checked. ``texts`` holds each member but the journal."""
+    """A whole archive, every byte of it checked. ``texts`` holds each member but the journal and its archives."""
 
     manifest: Manifest
     texts: Mapping[str, bytes]
     journal: Path | None
     """Where the journal's database was put."""
+    archives: tuple[Path, ...] = ()
+    """Where the archives of closed years were put, oldest first."""
 
 
 def header(name: str, size: int, seconds: int) -> bytes:
@@ -71,19 +73,22 @@ def header(name: str, size: int, seconds: int) -> bytes:
 # Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_archive(path: Path, manifest: Manifest, texts: Mapping[str, bytes], journal: Path | None) -> None:
+def write_archive(
+    path: Path, manifest: Manifest, texts: Mapping[str, bytes], journal: Path | None, archives: Sequence[Path] = ()
+) -> None:
     """Write a new archive and bring it to the disk; its name still needs a sync of the folder.
 
     Raises:
         StorageError: the file cannot be written, or the journal is not what the manifest says.
     """
     seconds = int(manifest.created.timestamp())
+    lying = {**({} if journal is None else {JOURNAL: journal}), **dict(zip(ARCHIVES, archives, strict=False))}
     with storing(f"writing {path}"), open(create(path), "wb") as file:
         out = _Deflater(file)
         _write_member(out, NAME, [manifest.encode()], len(manifest.encode()), seconds)
         crashpoints.point("backup.during_copy")
         for each in manifest.members:
-            chunks = _of_file(journal) if each.name == JOURNAL and journal is not None else iter([texts[each.name]])
+            chunks = _of_file(lying[each.name]) if each.name in lying else iter([texts[each.name]])
             _write_member(out, each.name, chunks, each.size, seconds)
         out.write(b"\0" * (2 * BLOCK))
         out.write(b"\0" * (-out.size % RECORD))
@@ -152,8 +157,10 @@ def read_manifest(path: Path) -> Manifest:
         return _read_manifest(_Inflater(file, path))[0]
 
 
-def read_archive(path: Path, journal_to: Path | None = None) -> Contents:
+def read_archive(path: Path, journal_to: Path | None = None, archives_in: Path | None = None) -> Contents:
     """Everything, with each checksum compared. The journal is put into a new file at ``journal_to``, where that is given.
+
+    Archives of closed years are then put into ``archives_in``, or beside the journal, under its new name and theirs.
 
     Raises:
         DamagedError: it is no backup, or damaged, or tries something that no backup of this program does.
@@ -162,13 +169,22 @@ def read_archive(path: Path, journal_to: Path | None = None) -> Contents:
     with open(open_regular(path, "the backup"), "rb") as file:
         source = _Inflater(file, path)
         manifest, seconds = _read_manifest(source)
-        _check_room(path, manifest, journal_to)
+        _check_room(path, manifest, journal_to, archives_in)
         texts: dict[str, bytes] = {}
+        unpacked: list[Path] = []
         for each in manifest.members:
             _expect_header(source, header(each.name, each.size, seconds))
             digest = sha256()
             if each.name == JOURNAL:
-                _take_journal(source, each.size, journal_to, digest.update)
+                _take_file(source, each.size, journal_to, digest.update)
+            elif each.name in ARCHIVES:
+                to = (
+                    None
+                    if journal_to is None
+                    else (archives_in or journal_to.parent) / f"{journal_to.name}-{each.name}"
+                )
+                _take_file(source, each.size, to, digest.update)
+                unpacked += [] if to is None else [to]
             else:
                 texts[each.name] = source.take(each.size)
                 digest.update(texts[each.name])
@@ -179,7 +195,9 @@ def read_archive(path: Path, journal_to: Path | None = None) -> Contents:
         source.zeros(-source.size % RECORD)
         source.end()
     has_journal = manifest.with_journal and journal_to is not None
-    return Contents(manifest=manifest, texts=texts, journal=journal_to if has_journal else None)
+    return Contents(
+        manifest=manifest, texts=texts, journal=journal_to if has_journal else None, archives=tuple(unpacked)
+    )
 
 
 def _read_manifest(source: _Inflater) -> tuple[Manifest, int]:
@@ -225,18 +243,22 @@ def _refuse_foreign(source: _Inflater, block: bytes) -> None:
         raise source.damaged("it holds something that is no member of a backup, or was packed by another program")
 
 
-def _check_room(path: Path, manifest: Manifest, journal_to: Path | None) -> None:
+def _check_room(path: Path, manifest: Manifest, journal_to: Path | None, archives_in: Path | None) -> None:
     packed = path.stat().st_size
     if manifest.size > 16_000_000 + MOST_RATIO * packed:
         raise DamagedError(f"{path} claims to hold {manifest.size:,} bytes in {packed:,}: no backup is packed so small")
     if journal_to is None or not manifest.with_journal:
         return
-    free = shutil.disk_usage(journal_to.parent).free
-    if manifest.size + _ROOM > free:
-        raise StorageError(f"{journal_to.parent} has {free:,} bytes free, and the backup holds {manifest.size:,}")
+    needed = {journal_to.parent: manifest.size}
+    if archives_in is not None:
+        needed.setdefault(archives_in, sum(each.size for each in manifest.archives))
+    for folder, size in needed.items():
+        free = shutil.disk_usage(folder).free
+        if size + _ROOM > free:
+            raise StorageError(f"{folder} has {free:,} bytes free, and the backup holds {size:,} for it")
 
 
-def _take_journal(source: _Inflater, size: int, to: Path | None, learn: Callable[[bytes], None]) -> None:
+def _take_file(source: _Inflater, size: int, to: Path | None, learn: Callable[[bytes], None]) -> None:
     if to is None:
         for chunk in source.chunks(size):
             learn(chunk)

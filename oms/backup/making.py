@@ -20,8 +20,10 @@ from oms.backup import encryption, shared_journal
 from oms.backup.archive import file_member, write_archive
 from oms.backup.files import create, make_folder, scratch, storing, sweep, sync_folder, unfinished
 from oms.backup.manifest import (
+    ARCHIVES,
     CONFIG,
     CONFIGS,
+    FORMAT,
     JOURNAL,
     MOST_CONFIGS,
     STATE,
@@ -29,16 +31,17 @@ from oms.backup.manifest import (
     JournalHead,
     KeptConfig,
     Manifest,
+    Member,
     member,
 )
 from oms.backup.secrecy import known_secrets, refuse_secrets
 from oms.choice_wiring import universe_of
 from oms.config import MOST_BYTES, LoadedConfig
 from oms.engine.standing import standing_text
-from oms.errors import OmsError, UsageError
+from oms.errors import DamagedError, OmsError, UsageError
 from oms.inputfile import read_bytes
+from oms.journal.archives import Archive, missing, registered
 from oms.journal.archives import folder_of as archives_of
-from oms.journal.archives import registered
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
 from oms.journal.scalars import from_instant
@@ -59,6 +62,8 @@ class Order:
     reason: str = "manual"
     note: str = ""
     with_journal: bool = False
+    with_archives: bool = False
+    """The archives of closed years as well, which the journal goes on from."""
     encrypt_to: tuple[str, ...] = ()
     """Public keys that can open the archive; none leaves it plain."""
     tolerant: bool = False
@@ -82,7 +87,8 @@ class _Gathered:
     head: JournalHead | None = None
     configs: tuple[KeptConfig, ...] = ()
     problems: list[str] = field(default_factory=list)
-    beside: tuple[Path, ...] = ()
+    closed_years: list[tuple[Archive, Path]] = field(default_factory=list)
+    """The archives that the journal goes on from, and where each lies."""
     schema: str = SCHEMA_REVISION
     """Schema of the journal's database as it is."""
 
@@ -111,7 +117,8 @@ def make(loaded: LoadedConfig, order: Order, env: Mapping[str, str]) -> Made:
     try:
         gathered = _gather(loaded, order, env, copy)
         manifest = _manifest(loaded, order, gathered, copy)
-        write_archive(temp, manifest, gathered.texts, copy if manifest.with_journal else None)
+        years = [path for _, path in gathered.closed_years] if manifest.archives else []
+        write_archive(temp, manifest, gathered.texts, copy if manifest.with_journal else None, years)
         final, written = folder / f"{manifest.id}{SUFFIX}", temp
         if recipients:
             encryption.seal(temp, sealed, recipients)
@@ -125,7 +132,8 @@ def make(loaded: LoadedConfig, order: Order, env: Mapping[str, str]) -> Made:
         for leftover in (temp, sealed, copy, copy.with_name(f"{copy.name}-journal")):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
-    return Made(path=final, manifest=manifest, problems=tuple(gathered.problems), beside=gathered.beside)
+    beside = () if manifest.archives else tuple(path for _, path in gathered.closed_years)
+    return Made(path=final, manifest=manifest, problems=tuple(gathered.problems), beside=beside)
 
 
 def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Path) -> Manifest:
@@ -133,6 +141,10 @@ def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Pat
     members = [member(name, data) for name, data in gathered.texts.items()]
     if copy.exists():
         members.append(file_member(JOURNAL, copy))
+        if order.with_archives:
+            years = zip(ARCHIVES, gathered.closed_years, strict=False)
+            members += [_closed_year(name, archive, path) for name, (archive, path) in years]
+    has_archives = any(each.name in ARCHIVES for each in members)
     return Manifest(
         id=new_id("oms", loaded.config.account, now),
         created_at=now.isoformat(),
@@ -146,7 +158,26 @@ def _manifest(loaded: LoadedConfig, order: Order, gathered: _Gathered, copy: Pat
         journal=gathered.head,
         configs=gathered.configs,
         members=tuple(members),
+        format=FORMAT if has_archives else 1,  # an older release reads what it knows, and says of this that it is newer
     )
+
+
+def _closed_year(name: str, archive: Archive, path: Path) -> Member:
+    """An archive of closed years as a member.
+
+    Raises:
+        DamagedError: it is not in its place, or not the file that was archived.
+    """
+    without = "; `--without-archives` makes the backup without the closed years"
+    if not path.is_file():
+        raise DamagedError(f"{missing(archive, path)}{without}")
+    with storing(f"reading {path}"):
+        found = file_member(name, path)
+    if (found.size, found.sha256) != (archive.bytes, archive.sha256):
+        raise DamagedError(
+            f"{path} is not the file that was archived: its bytes have changed. Put back a good copy{without}"
+        )
+    return found
 
 
 def _gather(loaded: LoadedConfig, order: Order, env: Mapping[str, str], copy: Path) -> _Gathered:
@@ -245,7 +276,7 @@ def _gather_facts(source: Path, loaded: LoadedConfig, gathered: _Gathered, journ
             ).fetchall()
             _read_journal(connection, rows, loaded, gathered)
             moved = registered(raw, loaded.config.account)
-            gathered.beside = tuple(archives_of(journal) / each.file for each in moved)
+            gathered.closed_years = [(each, archives_of(journal) / each.file) for each in moved]
     except (sqlite3.Error, DBAPIError) as error:
         raise translate(error, journal, "reading the journal") from error
     finally:

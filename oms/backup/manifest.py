@@ -15,18 +15,22 @@ from hashlib import sha256
 from typing import Any
 
 from oms.errors import DamagedError
+from oms.journal.archives import MOST_FILES
 from oms.model.foreign import shown
 
-FORMAT = 1
-"""Version of the archive's layout; a newer one is refused."""
+FORMAT = 2
+"""Newest version of the archive's layout; a newer one is refused. A backup without closed years has version 1."""
 NAME = "manifest.json"
 CONFIG, UNIVERSE, STATE, CONFIGS, JOURNAL = "config.yaml", "universe.txt", "state.json", "configs.jsonl", "journal.db"
+ARCHIVES = tuple(f"archive-{number}.db" for number in range(1, MOST_FILES + 1))
+"""Archives of closed years that the journal goes on from, oldest first. What each is called only the journal says."""
 LIMITS: Mapping[str, int] = {
     CONFIG: 1_000_000,
     UNIVERSE: 4_000_000,
     STATE: 16_000_000,
     CONFIGS: 64_000_000,
     JOURNAL: 8 * 2**30 - 1,
+    **dict.fromkeys(ARCHIVES, 8 * 2**30 - 1),
 }
 """Every member there can be, in the order in which they stand, with its largest size in bytes."""
 MOST_MANIFEST = 4_000_000
@@ -87,7 +91,7 @@ class Manifest:
     """None where there was no journal, or none that could be read."""
     configs: tuple[KeptConfig, ...]
     members: tuple[Member, ...]
-    format: int = FORMAT
+    format: int = 1
 
     @property
     def created(self) -> datetime:
@@ -98,6 +102,11 @@ class Manifest:
     def with_journal(self) -> bool:
         """The archive holds the journal's database too."""
         return any(member.name == JOURNAL for member in self.members)
+
+    @property
+    def archives(self) -> tuple[Member, ...]:
+        """The archives of closed years that it holds, oldest first."""
+        return tuple(member for member in self.members if member.name in ARCHIVES)
 
     @property
     def size(self) -> int:
@@ -158,7 +167,11 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
         found.account,
         found.mode,
     )
-    if not all(isinstance(text, str) for text in texts) or not is_id(found.id) or found.format != FORMAT:
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not is_id(found.id)
+        or found.format not in range(1, FORMAT + 1)
+    ):
         raise ValueError("a field is not what it should be")
     if found.created.tzinfo is None:
         raise ValueError("its time has no zone")
@@ -184,6 +197,9 @@ def _check_members(members: tuple[Member, ...]) -> None:
     names = [member.name for member in members]
     if names != [name for name in LIMITS if name in names]:
         raise ValueError("its members are not those of a backup, each once and in their order")
+    old = [name for name in names if name in ARCHIVES]
+    if old != list(ARCHIVES[: len(old)]) or (old and JOURNAL not in names):
+        raise ValueError("its archives are not those of a journal in it")
     for member in members:
         size: Any = member.size
         if not isinstance(size, int) or not 0 <= size <= LIMITS[member.name]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from oms import crashpoints
 from oms.backup import shared_journal
 from oms.backup.archive import Contents, read_archive
+from oms.backup.closed_years import ClosedYear, closed_years
 from oms.backup.files import make_folder, scratch, unfinished, write_new
 from oms.backup.manifest import CONFIG, STATE, UNIVERSE, Manifest
 from oms.backup.soundness import check_contents
@@ -71,6 +72,8 @@ class Plan:
     """Symbols that come, symbols that go."""
     standing: list[tuple[str, bool]] = field(default_factory=list)
     lost: Lost | None = None
+    closed_years: tuple[ClosedYear, ...] = ()
+    """Archives that the journal of the backup goes on from."""
     notes: list[str] = field(default_factory=list)
     only_config: bool = False
     """The backup's journal, if it has one, stays in it."""
@@ -121,6 +124,7 @@ class Plan:
                 "cycles": lost.cycles,
                 "since_seq": lost.since_seq,
             },
+            "archives": [year.answer() for year in self.closed_years],
             "notes": self.notes,
         }
 
@@ -136,8 +140,8 @@ def make_plan(
 ) -> Plan:
     """Read an archive whole and compare it with what is here; its journal is unpacked, everything else only read.
 
-    ``folder`` is where the journal is unpacked; without it, beside the journal that it would replace. The caller removes
-    ``plan.contents.journal``.
+    ``folder`` is where the journal is unpacked; without it, beside the journal that it would replace. Archives of closed
+    years are unpacked where they will lie, if there is such a folder. The caller calls :func:`remove_unpacked`.
 
     Raises:
         DamagedError: the archive is damaged or does not fit this release.
@@ -163,16 +167,26 @@ def make_plan(
     if plan.with_journal:
         if folder is None:
             make_folder(where.journal.parent)
-        unpacked = unfinished(folder or where.journal.parent, "journal")
+        unpacked, years = unfinished(folder or where.journal.parent, "journal"), archives.folder_of(where.journal)
         try:
-            plan.contents = read_archive(archive, unpacked)
+            plan.contents = read_archive(archive, unpacked, years if folder is None and years.is_dir() else None)
             _check(plan, archive, texts.manifest)
+            staged = plan.contents.archives
+            plan.closed_years = closed_years(unpacked, staged, where.journal, texts.manifest.account)
         except BaseException:
-            unpacked.unlink(missing_ok=True)
+            remove_unpacked(unpacked, where.journal)
             raise
     else:
         _check(plan, archive, texts.manifest)
     return plan
+
+
+def remove_unpacked(unpacked: Path, journal: Path) -> None:
+    """Remove what was unpacked under this name, the archives of closed years too."""
+    for folder in (unpacked.parent, archives.folder_of(journal)):
+        for leftover in folder.glob(f"{unpacked.name}*"):
+            with suppress(OSError):
+                leftover.unlink()
 
 
 def _check(plan: Plan, archive: Path, manifest: Manifest) -> None:

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from oms.backup import holding, shelf
+from oms.backup.closed_years import aside_of, moves_of
 from oms.backup.deciding import Decision, Move, decide, finish
 from oms.backup.files import make_folder, storing, sweep, sync_file, sync_folder, unfinished, write_new
 from oms.backup.making import Made, new_id
 from oms.backup.manifest import CONFIG, STATE, UNIVERSE
-from oms.backup.planning import Plan
+from oms.backup.planning import Plan, remove_unpacked
 from oms.config import LoadedConfig
 from oms.engine.operators import carry_out
 from oms.engine.standing import AUTHOR, COMMAND
@@ -81,7 +82,8 @@ def restore(plan: Plan, env: Mapping[str, str]) -> Restored:
 
 def _folders(plan: Plan) -> set[Path]:
     files = (plan.config_path, plan.universe_file, *([] if plan.where.file is None else [plan.where.file]))
-    return {plan.base, *(file.parent for file in files)}
+    comes = {year.place.parent for year in plan.closed_years if year.comes}
+    return {plan.base, *(file.parent for file in files), *comes}
 
 
 def _hold_and_restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> Restored:
@@ -119,11 +121,8 @@ def _obey(plan: Plan, journal: AccountJournal) -> None:
 
 def clean_up(plan: Plan) -> None:
     """Remove what was unpacked for a plan and is not needed any more, and what earlier crashes left."""
-    unpacked = plan.contents.journal
-    if unpacked is not None:
-        for leftover in unpacked.parent.glob(f"{unpacked.name}*"):
-            with suppress(OSError):
-                leftover.unlink()
+    if plan.contents.journal is not None:
+        remove_unpacked(plan.contents.journal, plan.where.journal)
     sweep({*_folders(plan), Path(tempfile.gettempdir())})
 
 
@@ -141,6 +140,8 @@ def _restore(plan: Plan, env: Mapping[str, str], holds: list[holding.Hold]) -> R
         here = next((hold for hold in holds if hold.journal == plan.where.journal), None)
         new_hold = _prepare_journal(plan, plan.contents.journal, here, restore_id)
         old = plan.where.journal.with_name(f"{plan.where.journal.name}.before-{restore_id}")
+        moves += moves_of(plan.closed_years, restore_id)
+        aside = (*aside, *(aside_of(year, restore_id) for year in plan.closed_years if year.in_the_way))
         moves += _journal_moves(plan.where.journal, plan.contents.journal, old)
         is_kept = previous is not None and previous.manifest.with_journal
         if not is_kept and plan.where.journal.exists():

@@ -47,6 +47,7 @@ class Kept:
             "account": found.account,
             "mode": found.mode,
             "with_journal": found.with_journal,
+            "archives": len(found.archives),
             "path": str(self.path),
         }
 

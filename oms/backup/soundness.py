@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -14,8 +14,9 @@ from oms.engine.standing import restored_orders
 from oms.errors import DamagedError, UsageError
 from oms.inputfile import decode
 from oms.journal import schema
-from oms.journal.archives import moved_up_to
-from oms.journal.chain import StoredRow, walk
+from oms.journal.archive_file import through
+from oms.journal.archives import Archive, is_plain_name, moved_up_to, registered
+from oms.journal.chain import StoredRow, genesis, walk
 from oms.journal.connection import driver, reader_engine, translate
 from oms.journal.loading import load
 from oms.journal.migration import revisions, upgrade_file
@@ -43,7 +44,7 @@ def check_contents(contents: Contents, where: Path) -> None:
     if UNIVERSE in contents.texts:
         _check_universe(contents.texts[UNIVERSE], where)
     if contents.journal is not None:
-        check_journal(contents.journal, manifest, where)
+        check_journal(contents.journal, manifest, where, contents.archives)
 
 
 def _check_universe(data: bytes, where: Path) -> None:
@@ -63,8 +64,10 @@ def _text(data: bytes, name: str, where: Path) -> str:
         raise DamagedError(str(error)) from None
 
 
-def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
+def check_journal(path: Path, manifest: Manifest, where: Path, years: Sequence[Path] = ()) -> None:
     """The database of an archive: sound pages, the account it should have, the chain from its first row to its head.
+
+    ``years`` are the archives of closed years, where the backup holds them: the chain leads through each of them.
 
     One of an older release is moved up: what was unpacked is a copy, and the archive keeps it as it was.
 
@@ -82,8 +85,9 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
             about = dict(raw.execute("SELECT name, value FROM meta WHERE name IN ('account', 'mode')"))
             _refuse_contradiction(str(about.get("account")), manifest.account, "account")
             _refuse_contradiction(str(about.get("mode")), manifest.mode, "mode")
-            # What lies in archives is no part of a backup; the chain of the rest begins at their end.
+            # Where the archives are no part of the backup, the chain of the rest begins at their end.
             moved, link = moved_up_to(raw, manifest.account)
+            _check_closed_years(registered(raw, manifest.account), years, manifest, where)
             walked = walk(manifest.account, _rows(raw, moved), moved, link)
             if walked.bad is not None:
                 raise DamagedError(f"{where} holds a journal whose chain is broken: {walked.problem}")
@@ -97,6 +101,38 @@ def check_journal(path: Path, manifest: Manifest, where: Path) -> None:
         raise translate(error, where, "reading the journal of the backup") from error
     finally:
         engine.dispose()
+
+
+def _check_closed_years(known: Sequence[Archive], years: Sequence[Path], manifest: Manifest, where: Path) -> None:
+    """The archives that a journal names: names that stay in their folder, and, where they came along, the very files.
+
+    Raises:
+        DamagedError: one of them is not so.
+    """
+    for each in known:
+        if not is_plain_name(each.file):
+            raise DamagedError(
+                f"{where} tries to write outside of its place: its journal names an archive {each.file!r}"
+            )
+    if len({each.file for each in known}) != len(known):
+        raise DamagedError(f"{where} holds a journal that names one archive twice")
+    if not years:
+        return
+    if len(known) != len(years):
+        raise DamagedError(
+            f"{where} holds {len(years)} archives of closed years, and its journal goes on from {len(known)}"
+        )
+    seq, head = 0, genesis(manifest.account)
+    for archive, member, file in zip(known, manifest.archives, years, strict=True):
+        if (member.size, member.sha256) != (archive.bytes, archive.sha256):
+            raise DamagedError(f"{where} holds another {archive.file} than its journal goes on from")
+        if (archive.first_seq - 1, archive.previous) != (seq, head):
+            raise DamagedError(f"{where} holds archives that do not follow from one another: see {archive.file}")
+        walked = through(file, archive.account, archive.first_seq, archive.previous)
+        if walked.bad is not None or (walked.seq, walked.head) != (archive.last_seq, archive.head):
+            problem = walked.problem or f"it ends at row {walked.seq}"
+            raise DamagedError(f"{where} holds {archive.file}, whose chain is broken: {problem}")
+        seq, head = walked.seq, walked.head
 
 
 def _found(path: Path, where: Path) -> schema.Found:

@@ -33,13 +33,21 @@ def identity_option(command: Any) -> Any:
 @click.option("--note", default="", metavar="TEXT", help="What this backup is for.")
 @click.option("--with-journal", is_flag=True, help="The journal's database too; the engine may run meanwhile.")
 @click.option(
+    "--without-archives", is_flag=True, help="With the journal, but without the archives of its closed years."
+)
+@click.option(
     "--encrypt-to", multiple=True, metavar="KEY", help="A public key (age1…, ssh-…) that can open it; repeatable."
 )
-def backup(*, json_: bool, note: str, with_journal: bool, encrypt_to: tuple[str, ...]) -> None:
+def backup(*, json_: bool, note: str, with_journal: bool, without_archives: bool, encrypt_to: tuple[str, ...]) -> None:
     """Keep the engine's configuration in one archive: settings, universe, blacklist, halts; never a secret."""
     from oms.backup.making import Order, make
 
-    order = Order(note=note, with_journal=with_journal, encrypt_to=encrypt_to)
+    if without_archives and not with_journal:
+        raise UsageError(
+            "--without-archives says what a backup --with-journal leaves out; without a journal there is none"
+        )
+    with_archives = with_journal and not without_archives
+    order = Order(note=note, with_journal=with_journal, with_archives=with_archives, encrypt_to=encrypt_to)
     made = make(options.configuration(), order, os.environ)
     found = made.manifest
     answer = {
@@ -61,7 +69,7 @@ def _made(answer: Answer) -> Iterator[str]:
     at = "" if answer["seq"] is None else f", journal at row {answer['seq']:,}"
     yield f"{answer['path']}  {answer['size']:,} bytes{at}"
     if answer["not_in_it"]:
-        yield "the facts of closed years are not in it; they never change, so copy each of these once:"
+        yield "the facts of closed years are not in it; they never change, so copy each of these once for a restore:"
         yield from (f"  {path}" for path in answer["not_in_it"])
 
 
@@ -87,7 +95,7 @@ def _listed(answer: Answer) -> Iterator[str]:
                 each["id"],
                 moment(each["at"]),
                 each["reason"],
-                "journal" if each["with_journal"] else "",
+                _holds(each),
                 NOTHING if each["seq"] is None else f"{each['seq']:,}",
                 f"{each['size']:,}",
                 each["note"],
@@ -99,6 +107,12 @@ def _listed(answer: Answer) -> Iterator[str]:
         yield f"encrypted: {each['id']}  {each['size']:,} bytes"
     for each in answer["damaged"]:
         yield f"damaged: {each['problem']}"
+
+
+def _holds(each: Answer) -> str:
+    if not each["with_journal"]:
+        return ""
+    return f"journal, {count(each['archives'], 'archive')}" if each["archives"] else "journal"
 
 
 @backups.command()
@@ -252,8 +266,18 @@ def _planned(answer: Answer) -> Iterator[str]:
         )
     elif lost is not None:
         yield "  journal: no entry would be lost"
+    for each in answer["archives"]:
+        yield f"  {_ARCHIVED[each['is']].format(**each)}"
     for note in answer["notes"]:
         yield f"  {note}"
+
+
+_ARCHIVED = {
+    "there": "facts {first_seq:,} to {last_seq:,}: {file} is there already",
+    "comes": "facts {first_seq:,} to {last_seq:,}: {file} comes back, {bytes:,} bytes",
+    "missing": "facts {first_seq:,} to {last_seq:,}: not in this backup, and {file} is not there as it was archived: "
+    "put a copy there, or questions about those years end with 3",
+}
 
 
 def _restored(answer: Answer) -> Iterator[str]:

@@ -69,7 +69,7 @@ def same_as(file: Path, part: Part, account: str) -> bool:
     """
     if not file.exists():
         return False
-    walked = _read_back(file, part, account)
+    walked = through(file, account, part.first_seq, part.previous)
     if walked.bad is not None or (walked.seq, walked.head) != (part.last_seq, part.head):
         raise DamagedError(f"{file} is there and holds other facts than the journal; move it away and try again")
     return True
@@ -88,7 +88,7 @@ def make(reader: Reader, part: Part, file: Path, alive: Callable[[], None]) -> N
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         make_private_file(made)
         _write(reader, part, made, alive)
-        walked = _read_back(made, part, reader.account)
+        walked = through(made, reader.account, part.first_seq, part.previous)
         if walked.bad is not None or (walked.seq, walked.head) != (part.last_seq, part.head):
             problem = walked.problem or "its end differs"
             raise DamagedError(f"the journal cannot be archived: {problem}; run `journal verify`")
@@ -149,14 +149,19 @@ def _about(reader: Reader, part: Part) -> dict[str, str]:
     }
 
 
-def _read_back(file: Path, part: Part, account: str) -> Walk:
-    """The chain through a file, from the link before its first fact."""
+def through(file: Path, account: str, first_seq: int, previous: bytes) -> Walk:
+    """The chain through the file of an archive, from the link before its first fact.
+
+    Raises:
+        DamagedError: it is no database.
+        StorageError: it cannot be read now.
+    """
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
+        with closing(sqlite3.connect(archives.opening(file), uri=True)) as raw:
             rows = raw.execute(
                 "SELECT seq, at, cycle_id, version, cl_ord_id, symbol, kind, data, hash, account FROM events ORDER BY seq"
             )
-            return follow(account, rows, part.first_seq - 1, part.previous)
+            return follow(account, rows, first_seq - 1, previous)
     except sqlite3.Error as error:
         raise translate(error, file, "reading the archive") from error
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from oms.errors import DamagedError
@@ -116,6 +116,12 @@ def attach(raw: sqlite3.Connection, account: str, database: Path) -> list[Archiv
     parts.append(f"SELECT {COLUMNS} FROM main.events WHERE +seq > {chain[-1].last_seq}")  # noqa: S608
     raw.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     return chain
+
+
+def is_plain_name(file: str) -> bool:
+    """Whether the name of an archive stays within its folder, on every system."""
+    parts = (*PurePosixPath(file).parts, *PureWindowsPath(file).parts)
+    return parts == (file, file) and file not in {"", ".", ".."} and file.isprintable() and ":" not in file
 
 
 def opening(file: Path) -> str:

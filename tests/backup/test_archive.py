@@ -219,7 +219,7 @@ CHANGES: dict[str, Callable[[Manifest], Manifest]] = {
     "a wrong checksum": lambda m: replace(m, members=(replace(m.members[0], sha256="0" * 64), *m.members[1:])),
     "a negative size": lambda m: replace(m, members=(replace(m.members[0], size=-1), *m.members[1:])),
     "a size of 1 TB": lambda m: replace(m, members=(replace(m.members[0], size=2**40), *m.members[1:])),
-    "a newer format": lambda m: replace(m, format=2),
+    "a newer format": lambda m: replace(m, format=3),
     "a path for an id": lambda m: replace(m, id="../../etc/cron.d/x"),
     "no zone": lambda m: replace(m, created_at="2026-01-01T00:00:00"),
     "no hash of the head": lambda m: replace(m, journal=m.journal and replace(m.journal, hash="x")),
@@ -263,7 +263,7 @@ def test_what_is_no_manifest_is_refused(text: bytes) -> None:
 def test_a_newer_format_says_so(parts: tuple[Manifest, list[tuple[bytes, bytes]]]) -> None:
     """Its reader is told to install that release."""
     with pytest.raises(DamagedError, match="newer release"):
-        decode_manifest(replace(parts[0], format=2).encode(), "a test")
+        decode_manifest(replace(parts[0], format=3).encode(), "a test")
 
 
 def test_a_bomb_does_not_fill_memory_or_disk(parts: tuple[Manifest, list[tuple[bytes, bytes]]], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_backup_is_made_listed_verified_and_pruned(oms: Oms) -> None:
 
 
 def test_a_backup_names_the_archives_that_are_not_in_it(oms: Oms, home: Home) -> None:
-    """With the journal it says which files of closed years to copy as well; without it there is nothing to say."""
+    """Told to leave them out, it says which files of closed years to copy as well; one that is missing is named with 3."""
     assert oms("backup", "--with-journal", "--json").json["not_in_it"] == []
     with closing(sqlite3.connect(home.journal)) as raw:
         (account,) = raw.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
@@ -76,8 +76,10 @@ def test_a_backup_names_the_archives_that_are_not_in_it(oms: Oms, home: Home) ->
         )
         raw.commit()
     named = str(home.journal.with_name("oms.archive") / "oms-2020-facts-1-2.db")
-    assert oms("backup", "--with-journal", "--json").json["not_in_it"] == [named]
-    assert named in oms("backup", "--with-journal").out
+    assert oms("backup", "--with-journal", "--without-archives", "--json").json["not_in_it"] == [named]
+    assert named in oms("backup", "--with-journal", "--without-archives").out
+    refused = oms("backup", "--with-journal")
+    assert (refused.code, named in refused.err) == (3, True)
     assert oms("backup", "--json").json["not_in_it"] == []
 
 
