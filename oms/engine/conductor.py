@@ -28,8 +28,8 @@ from oms.model.event import (
     OrderInDoubt,
     OrderNotFound,
 )
-from oms.model.liquidity import NotFinite
-from oms.model.order import ZERO, CloseReason, Order, OrderPhase, OrdStatus, Side
+from oms.model.liquidity import NotFinite, cost_ceiling
+from oms.model.order import ZERO, CloseReason, Order, OrdStatus, Side
 from oms.model.rules import FundsPolicy, Rules
 from oms.model.state import AccountState
 from oms.ports import OrdersRead
@@ -157,7 +157,8 @@ def _buying(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Deci
     if last_look is not None:
         return last_look
     closed = BuysClosed(cycle_id=cycle.cycle_id, outcome=outcome(cycle))
-    return Decision(events=(*_differences(state, cycle, seen), *_funds_left(state, cycle, seen, rules), closed))
+    told = (*_differences(state, cycle, seen), *_dear_buys(cycle, rules))
+    return Decision(events=(*told, *_funds_left(state, cycle, seen, rules), closed))
 
 
 def _funds_left(state: AccountState, cycle: Cycle, seen: Seen, rules: Rules) -> Iterator[FundsObserved]:
@@ -177,12 +178,11 @@ def _last_look(cycle: Cycle, seen: Seen, rules: Rules) -> Decision | None:
     sent = [order for order in cycle.orders.values() if order.sends]
     if not sent:
         return None
-    short = [o for o in sent if o.closed_at is not None and o.cum_qty < o.order_qty]
-    closed_at = max((o.closed_at for o in short if o.closed_at is not None), default=None)
+    closed_at = max((o.closed_at for o in sent if o.closed_at is not None and o.cum_qty < o.order_qty), default=None)
     if closed_at is not None and not has_passed(closed_at, rules.grace, seen.now):
         why = "a last look at orders that were closed before they were filled"
         return Decision(then=Wait(until=closed_at + rules.grace, why=why))
-    changed = [o.last_fill_at or o.closed_at or cycle.phase_since for o in sent]
+    changed = [o.last_fill_at or cycle.phase_since for o in sent]
     after = not_before(max([*changed, *([closed_at + rules.grace] if closed_at else [])]), seen)
     if all(at is not None and at >= after for at in (seen.positions_at, seen.asked_at)):
         return None
@@ -202,6 +202,18 @@ def _differences(state: AccountState, cycle: Cycle, seen: Seen) -> Iterator[Atte
             yield AttentionRaised(cycle_id=cycle.cycle_id, symbol=symbol, rule="positions_differ", text=text)
 
 
+def _dear_buys(cycle: Cycle, rules: Rules) -> Iterator[AttentionRaised]:
+    """Buys that cost more than the budget has set aside for them: the next one would be overdrawn as well."""
+    for order in cycle.buys:
+        cost, most = order.notional + order.fees, cost_ceiling(order.cum_qty, order.worst_px, rules.fee_allowance)
+        if cost > most:
+            text = (
+                f"{order.cum_qty} {order.symbol} cost {cost:,.2f} with {order.fees:,.2f} of fees, {most:,.2f} were set "
+                "aside; raise execution.fee_allowance if such fees are to be expected"
+            )
+            yield AttentionRaised(cycle_id=cycle.cycle_id, symbol=order.symbol, rule="fees_above_allowance", text=text)
+
+
 def outcome(cycle: Cycle) -> Outcome:
     """How the cycle went: complete where nothing that was sent fell short."""
     if cycle.aborted is not None:
@@ -216,4 +228,4 @@ def _fell_short(order: Order) -> bool:
         return True
     if order.close_reason is CloseReason.BLOCKED:
         return order.side is Side.SELL or order.rule in FALLING_SHORT
-    return order.phase is not OrderPhase.CLOSED or order.cum_qty < order.order_qty
+    return order.cum_qty < order.order_qty

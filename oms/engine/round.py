@@ -13,7 +13,7 @@ from oms.engine.refusals import STALE, Tally, blocked, brake, refusal, unarmed
 from oms.model.cycle import Cycle
 from oms.model.event import Event, OrderBlocked, OrderCancelRequested, OrderReserved
 from oms.model.liquidity import NotFinite, cost_ceiling, reserved_for
-from oms.model.order import ZERO, Order, OrderPhase, Pending, Side
+from oms.model.order import ZERO, Order, OrderPhase, Side
 from oms.model.pricing import within_collar
 from oms.model.rules import Rules
 from oms.model.state import AccountState
@@ -85,10 +85,8 @@ def _reserve(cycle: Cycle, unnumbered: Sequence[Order], seen: Seen) -> Decision:
 
 
 def _reserved(cycle: Cycle, order: Order, seen: Seen) -> OrderReserved:
-    closing = cycle.opened.deadline if order.side is Side.SELL else None
-    if cycle.revalidated is not None and order.side is Side.BUY:
-        closing = cycle.revalidated.deadline
-    assert closing is not None, "a buy is numbered only after its cycle was revalidated"
+    # Every sell is numbered before its cycle is revalidated, every buy after that.
+    closing = (cycle.revalidated or cycle.opened).deadline
     return OrderReserved(
         cycle_id=order.cycle_id,
         cl_ord_id=order.cl_ord_id,
@@ -185,7 +183,7 @@ def _wait(orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision:
 def _cancel_is_due(order: Order, seen: Seen, rules: Rules) -> bool:
     if order.deadline is None or seen.now < order.deadline:
         return False
-    if order.pending is not Pending.CANCEL or order.cancel_requested_at is None:
+    if order.cancel_requested_at is None:
         return True
     # A cancel may be lost without a trace; asking for it again is harmless, but not at every poll.
     return has_passed(order.cancel_requested_at, 5 * rules.poll, seen.now)

@@ -116,7 +116,7 @@ def _buy(signal: Signal, seen: Market, rules: Rules, *, key: str, index: int) ->
     if signal.quantity is not None:
         return _intent(signal, quote, signal.quantity, rules, key=key, index=index)
     quantity = _room(quote, seen.positions.get(signal.symbol), rules)
-    if quote is None or quantity * quote.last < rules.min_order_value:
+    if quote is None or quantity < 1 or quantity * quote.last < rules.min_order_value:
         return None
     return _intent(signal, quote, quantity, rules, key=key, index=index)
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from oms.errors import CredentialsError, InDoubt, OmsError, RefusedError, SendError, UsageError
 from oms.gateways.tiger import AccountKind, TigerClient, agree, read_credentials
@@ -173,6 +174,27 @@ class TestKeys:
             with pytest.raises(CredentialsError) as refusal:
                 normalised_key(text)
             assert text not in shown(refusal.value)
+
+    @pytest.mark.parametrize("form", ["PKCS#8", "PKCS#1", "PKCS#8 as Base64", "PKCS#8 on one line"])
+    def test_key_with_a_passphrase(self, tmp_path: Path, form: str) -> None:
+        """It is named as what it is, with the command that mends it, and with nothing of the key."""
+        old = form == "PKCS#1"
+        locked = key("client").private.private_bytes(
+            serialization.Encoding.DER if "Base64" in form else serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL if old else serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"SECRETCANARY"),
+        )
+        text = base64.b64encode(locked).decode() if "Base64" in form else locked.decode()
+        text = text.replace("\n", "\\n") if "one line" in form else text
+        pem = tmp_path / "key.pem"
+        pem.write_text(text.replace("\\n", "\n"))
+        pem.chmod(0o600)
+        write(tmp_path, private_key=text.replace("\n", "\\n"))
+        for env in ({}, {"TIGEROPEN_PRIVATE_KEY": text}, {"TIGEROPEN_PRIVATE_KEY": str(pem)}):
+            with pytest.raises(CredentialsError, match=r"protected by a passphrase.*openssl rsa") as refusal:
+                read_credentials(tmp_path, env)
+            assert refusal.value.exit_code == 4
+            assert text[40:60] not in shown(refusal.value)
 
 
 class TestModeAndAccount:

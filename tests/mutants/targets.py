@@ -10,6 +10,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.model.cycle": ORDERS,
     "oms.model.liquidity": ("tests/model/test_liquidity.py",),
     "oms.model.risk": ("tests/model/test_risk.py", "tests/engine/test_refusals.py"),
+    "oms.model.state": (
+        "tests/model/test_state_edges.py",
+        "tests/model/test_state.py",
+        "tests/engine/test_late_fills.py",
+        "tests/engine/test_operators.py",
+    ),
+    "oms.model.plan": ("tests/model/test_plan_edges.py", "tests/model/test_plan.py"),
     "oms.model.lifecycle": (*ORDERS, "tests/engine/test_doubt.py", "tests/engine/test_reconciliation.py"),
     "oms.model.settlement": (
         "tests/model/test_settlement.py",
@@ -25,6 +32,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "oms.engine.settling": ("tests/engine/test_settling.py", *DECISIONS),
     "oms.engine.money": ("tests/engine/test_spending.py", "tests/model/test_currencies.py", *DECISIONS),
     "oms.engine.limiter": ("tests/engine/test_submission.py",),
+    "oms.engine.refusals": (
+        "tests/engine/test_refusals_each.py",
+        "tests/engine/test_refusals.py",
+        "tests/engine/test_conductor.py",
+        "tests/engine/test_armed.py",
+    ),
+    "oms.engine.round": ("tests/engine/test_round_edges.py", *DECISIONS, "tests/engine/test_doubt.py"),
+    "oms.engine.conductor": ("tests/engine/test_round_edges.py", *DECISIONS, "tests/engine/test_late_fills.py"),
+    "oms.gateways.tiger.wire": ("tests/gateways/test_tiger_wire_edges.py", "tests/gateways/test_tiger_parsing.py"),
     "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_outcomes.py",),
     "oms.journal.chain": ("tests/journal/test_chain.py",),
 }

@@ -105,6 +105,8 @@ class Yahood:
         self.shares = {symbol: Share(made_rows(symbol, days)) for symbol in symbols}
         self.answer: Answer = lambda _ask: None
         """What shall be answered instead of the usual; None for the usual."""
+        self.currency: str | None = "USD"
+        """Of every price it states; None states none."""
         self.asked: list[Ask] = []
         self._released = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -176,8 +178,8 @@ class Yahood:
         }
         return self._chart(stamps, quote | {"volume": [10, 10, None]}, meta=meta)
 
-    @staticmethod
     def _chart(
+        self,
         stamps: list[int],
         quote: dict[str, Any],
         *,
@@ -185,7 +187,7 @@ class Yahood:
         events: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         header = {
-            "currency": "USD",
+            "currency": self.currency,
             "instrumentType": "EQUITY",
             "exchangeTimezoneName": "America/New_York",
             "validRanges": ["1d", "5d", "1mo", "1y", "max"],

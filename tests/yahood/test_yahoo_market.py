@@ -403,6 +403,26 @@ def test_quote_is_the_newest_price_with_its_time(server: Yahood, market: YahooMa
     assert quote.at == MONDAY_NOON - timedelta(seconds=42)
 
 
+@pytest.mark.parametrize("stated", ["GBp", "HKD", "GBX", "usd"])
+def test_prices_in_another_currency_are_none(server: Yahood, tmp_path: Path, clock: FakeClock, stated: str) -> None:
+    """Neither a quote nor bars: nobody here knows a rate, and pence taken for dollars would size a buy a hundredfold."""
+    market, server.currency = market_at(server, tmp_path, clock, currency="USD"), stated
+    assert market.quotes(["OXY"]) == {}
+    answer = market.bars(["OXY"])
+    assert answer.bars == {}
+    assert answer.problems["OXY"] == f"missing: Yahoo's prices are in {stated}, those of this market in USD"
+
+
+@pytest.mark.parametrize("stated", ["USD", None])
+def test_prices_in_the_markets_own_currency_count(
+    server: Yahood, tmp_path: Path, clock: FakeClock, stated: str | None
+) -> None:
+    """So do those for which Yahoo names none."""
+    market, server.currency = market_at(server, tmp_path, clock, currency="USD"), stated
+    assert list(market.quotes(["OXY"])) == ["OXY"]
+    assert list(market.bars(["OXY"]).bars) == ["OXY"]
+
+
 def test_quote_from_the_future(server: Yahood, market: YahooMarket, clock: FakeClock) -> None:
     """A stamp that is ahead of our clock is cut back to it."""
     server.shares["OXY"].last_at = MONDAY_NOON + timedelta(minutes=3)

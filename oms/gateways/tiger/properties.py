@@ -238,6 +238,11 @@ def normalised_key(text: str) -> str:
         CredentialsError: it is no such key; never with any part of it.
     """
     der = _der(text)
+    if _is_locked(text, der):
+        raise CredentialsError(
+            "the Tiger private key is protected by a passphrase, which nobody is there to type; make a copy without one, "
+            "that only you can read: (umask 077; openssl rsa -in LOCKED.pem -out tiger_key.pem)"
+        )
     if der is None or (encoded := _rsa(der)) is None:
         raise CredentialsError(
             "the Tiger private key is of no use; expected an RSA key without password, PKCS#1 or PKCS#8, as PEM or Base64"
@@ -253,6 +258,24 @@ def _der(text: str) -> bytes | None:
         return base64.b64decode("".join((pem[2] if pem else text).split()), validate=True)
     except binascii.Error:
         return None
+
+
+def _is_locked(text: str, der: bytes | None) -> bool:
+    """Whether a key needs a passphrase: as PEM, in the old form and the new one, or as bare Base64."""
+    pem = _PEM.search(text)
+    if pem is not None and (pem[1] == "ENCRYPTED PRIVATE KEY" or "Proc-Type: 4,ENCRYPTED" in pem[2]):
+        return True
+    if der is None:
+        return False
+    from cryptography.hazmat.primitives.serialization import load_der_private_key  # late, as below
+
+    try:
+        load_der_private_key(der, password=None)
+    except TypeError:  # it has a passphrase, and none was given
+        return True
+    except ValueError:
+        return False
+    return False
 
 
 def _rsa(der: bytes) -> str | None:
