@@ -48,7 +48,7 @@ def run(*, json_: bool, seeds: int, start: int, cycles: int | None, jobs: int | 
     from oms.cli.stopping import Stopping
     from oms.sim.campaign import Report, campaign, cores
 
-    report, rules, stopping = Report(), _rules(), Stopping(notice=_STOPPING)
+    report, rules, stopping = Report(), _rules(), Stopping(notice=_STOPPING, outlives_terminal=False)
     worlds = range(start, start + seeds)
     with stopping.listening(), Bar(seeds) as bar:
         for report in campaign(

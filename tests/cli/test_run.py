@@ -235,6 +235,26 @@ def test_a_signal_stops_it_cleanly_and_says_what_stays_open(
     assert oms("status", "--json").json["running"] is False
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_terminal_that_goes_away_is_no_reason_to_stop_trading(tiny: Path) -> None:
+    """A hang-up is said and changes nothing; what stops the engine afterwards is still SIGTERM."""
+    (tiny / "config.yaml").write_text(SLOW, "utf-8")
+    with child(tiny, "run", "--signals", "plan.csv") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "waiting" in line:
+                break
+        process.send_signal(signal.SIGHUP)
+        for line in process.stderr:
+            if "the terminal is gone" in line:
+                break
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert process.returncode == 143
+    assert "stays open in SETTLING" in rest
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_a_second_signal_ends_it_at_once(tiny: Path) -> None:
     """After the first signal both are the system's own again."""
