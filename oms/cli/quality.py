@@ -17,6 +17,9 @@ from oms.errors import UsageError
 EXAMPLES, A_NIGHT = "OF_A_NIGHT", "100000"
 """The variable that tells the tests of hostile input how many examples to try, and how many that are at night."""
 
+LONGEST_S = 3_600
+"""After so long a test of the night hangs, unless its own mark gives it more."""
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @options.common
@@ -48,7 +51,7 @@ def checks(nightly: bool, pytest_arguments: tuple[str, ...]) -> list[tuple[str, 
     python = [sys.executable, "-m"]
     suite = [*python, "pytest", f"--numprocesses={workers()}", "--dist=worksteal"]
     if nightly:
-        suite += ["-m", "nightly or not nightly"]
+        suite += ["-m", "nightly or not nightly", f"--timeout={LONGEST_S}"]
     return [
         ("ruff check", [*python, "ruff", "check", "--quiet"]),
         ("ruff format --check", [*python, "ruff", "format", "--check", "--quiet"]),
