@@ -7,12 +7,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from tests.volume import NIGHTLY
 
 ROOM = 4 * 2**30
 """Bytes that must be free in memory for the files of the tests; a whole run leaves far fewer behind."""
+
+LONGEST_FIRST = ("tests/fleet/", "tests/e2e/", "tests/power/", "tests/mutants/")
+"""Rooms in which single tests take longest: begun last, they would leave every core but one without work."""
 
 
 def in_memory() -> Path | None:
@@ -35,3 +39,7 @@ settings.register_profile("every change", deadline=None, derandomize=True)
 settings.register_profile("at night", deadline=None)
 if settings.get_current_profile_name() in ("default", "ci"):  # whoever chose another one knows why
     settings.load_profile("at night" if os.environ.get(NIGHTLY) else "every change")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
