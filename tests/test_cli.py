@@ -221,7 +221,7 @@ def test_a_reader_that_leaves_early_is_no_failure() -> None:
         assert process.stderr
         process.stdout.close()
         err = process.stderr.read()
-        process.wait(timeout=60)
+        process.wait(timeout=240)
     assert (process.returncode, err) == (0, b"")
 
 

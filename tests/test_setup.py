@@ -111,7 +111,7 @@ class Project:
     def run(self, *arguments: str, python: Path | None = None, **environment: str) -> tuple[int, str, str]:
         """Start the wrapper, wait for its end, and answer its exit code, stdout and stderr."""
         with self.start(*arguments, python=python, **environment) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
 
@@ -141,7 +141,7 @@ def test_the_first_start_installs_with_uv_and_then_is_the_program(project: Proje
     """The first start fills .venv with hashes checked, says so on stderr, and goes on as the same process in there."""
     project.put("uv")
     with project.start("status", "--watch", END_WITH="7") as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     answer = json.loads(out)
     assert process.returncode == 7
     assert Path(answer["prefix"]).resolve() == project.venv.resolve()
@@ -299,8 +299,8 @@ def test_two_first_starts_at_once_install_once(project: Project) -> None:
     """Whoever comes second waits, finds the work done, and runs."""
     project.put("uv")
     with project.start("one") as one, project.start("two") as two:
-        one.communicate(timeout=60)
-        two.communicate(timeout=60)
+        one.communicate(timeout=240)
+        two.communicate(timeout=240)
     assert (one.returncode, two.returncode) == (0, 0)
     assert len(project.installations()) == 1
 

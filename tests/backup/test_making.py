@@ -174,7 +174,7 @@ def test_the_copy_is_consistent_while_an_engine_writes(home: Home, tmp_path: Pat
             rows.append(made.manifest.journal.seq)
     finally:
         stop.touch()
-        assert writer.wait(30) == 0
+        assert writer.wait(120) == 0
         if writer.stdout is not None:
             writer.stdout.close()
     assert rows == sorted(set(rows))

@@ -204,7 +204,7 @@ def test_on_a_terminal_a_person_is_asked(known: Path, answer: str, code: int) ->
     ) as process:
         os.close(theirs)
         os.write(ours, f"{answer}\n".encode())
-        process.wait(timeout=60)
+        process.wait(timeout=240)
     said = os.read(ours, 10_000).decode()
     os.close(ours)
     assert process.returncode == code

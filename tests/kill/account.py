@@ -160,7 +160,7 @@ class Account:
             process.wait(how.get("kill_after", 0))
         if "kill_after" in how:
             process.kill()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         return Ended(code=process.returncode, out=out, err=err)
 
     def begin(self, *arguments: str, at: tuple[str, int] | None = None, **popen: Any) -> subprocess.Popen[str]:

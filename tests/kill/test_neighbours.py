@@ -17,7 +17,7 @@ from tests.kill.account import Account, Weather
 
 Maker = Callable[[Weather], Account]
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 """Longest wait for a condition; a machine under load is slow."""
 
 SLOW_FUNDS = Weather(name="slow funds", settings={"ORDER_DEADLINE": "60s", "settle_after: 20ms": "settle_after: 6s"})

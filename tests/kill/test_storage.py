@@ -154,7 +154,7 @@ def test_a_disk_that_is_full(fresh: Maker, room: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
 
     process = account.begin("resume", preexec_fn=limit)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     ended = Ended(code=process.returncode, out=out, err=err)
     assert ended.code in (0, 75), ended
     if ended.code:
@@ -175,7 +175,7 @@ def test_the_smallest_room_is_too_small(fresh: Maker) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
     process = account.begin("run", "--signals", "signals.csv", preexec_fn=limit)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     refused(Ended(code=process.returncode, out=out, err=err), 75)
     assert not account.accepted()
     assert not [fact for fact in account.facts() if isinstance(fact.event, OrderReserved | OrderSending)]

@@ -74,7 +74,7 @@ def at_once(calls: list[Callable[[], object]]) -> list[BaseException]:
     for each in crowd:
         each.start()
     for each in crowd:
-        each.join(timeout=60)
+        each.join(timeout=240)
     assert not any(each.is_alive() for each in crowd)
     return raised
 

@@ -119,7 +119,7 @@ def server_dies(make: Maker, server: Server, seed: int) -> None:
             break  # the run has begun to trade
     server.kill()
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     finally:
         server.start_again()
     story = f"server_dies(make, server, {seed})\n{out}\n{err}"

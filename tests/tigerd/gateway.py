@@ -22,7 +22,7 @@ from tests.tigerd.secrets import key
 
 PATIENCE_S = 30.0
 """After so many seconds a silent connection ends by itself."""
-GATHERING_S = 20.0
+GATHERING_S = 60.0
 """So long calls wait for each other."""
 
 

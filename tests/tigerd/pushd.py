@@ -19,7 +19,7 @@ from tigeropen.push.pb.SocketCommon_pb2 import SocketCommon
 
 from tests.tigerd.secrets import key
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @dataclass

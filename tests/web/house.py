@@ -49,7 +49,7 @@ class House:
 
     def stranger(self) -> httpx.Client:
         """Somebody who has logged in nowhere."""
-        return self.stack.enter_context(httpx.Client(base_url=self.origin, trust_env=False))
+        return self.stack.enter_context(httpx.Client(base_url=self.origin, trust_env=False, timeout=60))
 
     def operator(self) -> httpx.Client:
         """A program with the token."""
@@ -82,7 +82,7 @@ def house_in(
         file.write_text(config or "account: paper-main\n", "utf-8")
     loaded = load_config(file, {}, {"api.port": 0})
     keys = keys or keys_from(TOKEN)
-    desk = Desk(loaded=loaded, patience_s=5.0)
+    desk = Desk(loaded=loaded, patience_s=60.0)
     with closing(listen(loaded)) as listening:
         port = listening.getsockname()[1]
         doors = Doors(
@@ -107,7 +107,7 @@ def running(server: uvicorn.Server, listening: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(120)
         assert not thread.is_alive()
 
 

@@ -29,7 +29,23 @@ market: {replay: {data: bars.csv}}
 selection: {universe: symbols.txt, min_history: 2}
 """
 """An account whose cycle takes a few seconds, so that a reader can follow it: fills in two parts, money that comes late."""
-PATIENCE_MS = 30_000
+HOLDING = """
+import sys, time
+from pathlib import Path
+from oms import crashpoints
+from oms.cli import main
+passed, holds = set(), [("ask.before_call", "selling"), ("funds.before_call", "settling")]
+def hold(name):
+    passed.add(name)
+    if holds and name == holds[0][0] and "send.after_outcome" in passed:
+        until = Path("seen-" + holds.pop(0)[1])
+        while not until.exists():
+            time.sleep(0.01)
+crashpoints.strike = hold
+main(sys.argv[1:])
+"""
+"""The program, but that it waits twice in the middle of a cycle: for its sells, and for their money, until each was seen."""
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
@@ -75,14 +91,14 @@ def logged_in(context: BrowserContext, house: House) -> tuple[Page, list[str]]:
     return page, complaints
 
 
-def engine(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """A process that works on this account."""
+def engine(folder: Path, *words: str, program: str | None = None) -> subprocess.Popen[bytes]:
+    """A process that works on this account: ``cli.py``, or another program around it."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *words],
+        [sys.executable, *([str(ROOT / "cli.py")] if program is None else ["-c", program]), *words],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMS_NO_SETUP": "1"},
+        env={**os.environ, "OMS_NO_SETUP": "1", "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -112,16 +128,20 @@ def test_a_cycle_is_followed_from_selling_to_done_without_a_reload(browser: Brow
         page.goto(slow.origin)
         page.evaluate("window.stays = true")
         before = page.locator("#now-machine h1 a").inner_text()
-        trading = engine(slow.folder, "run", "--signals", "slow.csv")
+        trading = engine(slow.folder, "run", "--signals", "slow.csv", program=HOLDING)
         try:
             machine = page.locator("#now-machine svg.lying")
-            for phase in ("SELLING", "SETTLING"):
-                machine.locator(f".station.here.of-{phase.lower()}").wait_for()
+            machine.locator(".station.here.of-selling").wait_for()
+            (slow.folder / "seen-selling").touch()
+            machine.locator(".station.here.of-settling").wait_for()
             expect(page.locator("#now-machine .waits h2")).to_have_text("Waiting for the money")
             expect(page.locator("#pulse .beat")).to_have_class(re.compile("on"))
+            (slow.folder / "seen-settling").touch()
             machine.locator(".station.done.of-done").wait_for()
+            assert trading.wait(120) == 0
         finally:
-            assert trading.wait(60) == 0
+            trading.kill()
+            trading.wait()
         assert page.locator("#now-machine h1 a").inner_text() != before
         assert page.locator("#now-orders tbody tr").count() == 2
         assert page.evaluate("window.stays") is True
@@ -171,11 +191,11 @@ def test_a_killed_cycle_stands_open_and_its_timeline_shows_the_gap(browser: Brow
         trading = engine(slow.folder, "run", "--signals", "slow.csv")
         page.locator("#now-machine svg.lying .station.here.of-settling").wait_for()
         os.kill(trading.pid, signal.SIGKILL)
-        trading.wait(30)
+        trading.wait(120)
         expect(page.locator("#now-machine .waits h2")).to_have_text("Waiting for a process")
         again = engine(slow.folder, "resume")
         page.locator("#now-machine svg.lying .station.done.of-done").wait_for()
-        assert again.wait(60) == 0
+        assert again.wait(120) == 0
         resumed = next(c for c in slow.operator().get("/cycles.json").json()["cycles"] if c["resumed"])
         page.goto(f"{slow.origin}/cycles/{resumed['cycle_id']}")
         expect(page.locator("svg.timeline.wide .gap .gap-name")).to_have_text(re.compile(r"process down \d"))

@@ -100,7 +100,7 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
 def raw(house: House, request: str) -> bytes:
     """The answer to these very bytes."""
-    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(request.replace("\n", "\r\n").encode("latin-1"))
         answer = b""
         while part := line.recv(65_536):
@@ -424,7 +424,7 @@ def test_a_web_socket_is_closed_before_it_opens(house: House) -> None:
         f"GET /api/v1/status HTTP/1.1\nHost: 127.0.0.1:{house.port}\nUpgrade: websocket\nConnection: Upgrade\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nOrigin: https://evil.example\n\n"
     )
-    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(head.replace("\n", "\r\n").encode())
         assert line.recv(1000).split(b" ")[1] == b"403"
 

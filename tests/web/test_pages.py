@@ -320,7 +320,7 @@ def test_every_page_of_the_navigation_is_there(house: House) -> None:
 
 def test_a_log_in_is_asked_for_in_the_readers_language(house: House) -> None:
     """The page that asks for the token speaks Chinese to a Chinese browser."""
-    answer = httpx.get(f"{house.origin}/login", headers={**HTML, "Accept-Language": "zh"}, trust_env=False)
+    answer = httpx.get(f"{house.origin}/login", headers={**HTML, "Accept-Language": "zh"}, trust_env=False, timeout=60)
     assert "令牌或密码" in answer.text
 
 

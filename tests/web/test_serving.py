@@ -195,7 +195,7 @@ def test_a_name_that_people_gave_may_stand_behind_a_proxy() -> None:
 # ---- the engine beside it --------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
@@ -223,7 +223,7 @@ class Serving:
 
     def get(self, path: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.get(f"{self.origin}{path}", headers=headers, trust_env=False, timeout=10)
+        return httpx.get(f"{self.origin}{path}", headers=headers, trust_env=False, timeout=60)
 
     @property
     def said(self) -> str:
@@ -232,7 +232,7 @@ class Serving:
     def close(self) -> None:
         assert self.process.stdout is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
         self.process.stdout.close()
 
 
@@ -257,7 +257,7 @@ def test_serve_trades_beside_the_dashboard_and_ends_cleanly(folder: Path, servin
     assert serve.get("/").status_code == 200
     engine = engine_of(serve)
     serve.process.send_signal(signal.SIGTERM)
-    assert serve.process.wait(20) == 143
+    assert serve.process.wait(120) == 143
     assert not is_alive(engine)
     assert account.status(Desk(loaded=load_config(folder / "config.yaml", {})))["running"] is False
 
@@ -321,7 +321,7 @@ def test_without_an_engine_it_only_looks(tiny: Path, serving: Callable[..., Serv
     assert (serve.get("/readyz").status_code, serve.get("/readyz").json()["why"]) == (503, "no engine is running")
     assert not (tiny / "var" / "oms.db").exists()
     serve.process.send_signal(signal.SIGTERM)
-    assert serve.process.wait(10) == 143
+    assert serve.process.wait(120) == 143
 
 
 # ---- the supervisor, on children that do as they are told ------------------------------------------------------------
@@ -376,4 +376,4 @@ def test_the_child_ends_when_its_parent_lets_go(tmp_path: Path) -> None:
     until((tmp_path / "var" / "oms.db").exists)
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 143
+    assert process.wait(120) == 143

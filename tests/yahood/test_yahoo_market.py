@@ -465,7 +465,7 @@ def test_callers_at_once_share_one_answer(server: Yahood, market: YahooMarket) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert found == [1] * 6
     assert len(server.charts) == 1
 
