@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection, Engine
 
 from oms.config import LoadedConfig
 from oms.errors import UnknownName, WrongDatabase
 from oms.journal.access import is_postgres
-from oms.journal.postgres.address import Address, overseers, parse, writers
+from oms.journal.postgres.address import Address, clerks, overseers, parse, writers
 from oms.journal.postgres.driver import PostgresStatements, over
 from oms.journal.postgres.journal import connected
 from oms.journal.postgres.meaning import SAFE_TO_REPEAT, is_database_error, state_of, translate
@@ -31,9 +31,9 @@ class Database:
     patience_s: float | None = None
     """Longest time of one statement that only reads; None is the usual."""
 
-    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one statement."""
-        with self.session() as pg:
+    def ask(self, sql: str, values: Sequence[Any] = (), *, is_note: bool = False) -> list[tuple[Any, ...]]:
+        """The rows of one statement; what it changes is a note as :meth:`note` makes one where that is said."""
+        with self.session(clerks if is_note else writers) as pg:
             return [tuple(row) for row in pg.execute(sql, values).fetchall()]
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
@@ -43,9 +43,19 @@ class Database:
 
     def do(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one statement; how many rows it changed. What the server undid as a whole is tried again."""
+        return self._done(writers, sql, values)
+
+    def note(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """The same without waiting for the disk: a crash of the server may take it, and everything after it.
+
+        For what the fleet finds out again: whose turn it is, who works, how a turn went. Never for an operator's word.
+        """
+        return self._done(clerks, sql, values)
+
+    def _done(self, kept: Callable[[URL, str], Engine], sql: str, values: Sequence[Any]) -> int:
         for attempt in range(ATTEMPTS):
             try:
-                with self._raw() as pg:
+                with self._raw(kept) as pg:
                     return pg.execute(sql, values).rowcount
             except Exception as error:
                 if state_of(error) not in SAFE_TO_REPEAT or attempt == ATTEMPTS - 1:
@@ -53,18 +63,18 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
-    def session(self) -> Iterator[PostgresStatements]:
+    def session(self, kept: Callable[[URL, str], Engine] = writers) -> Iterator[PostgresStatements]:
         """A kept connection for a few statements; a transaction is begun and ended by hand."""
         try:
-            with self._raw() as pg:
+            with self._raw(kept) as pg:
                 yield pg
         except Exception as error:
             raise self._meaning(error) from error
 
     @contextmanager
-    def _raw(self) -> Iterator[PostgresStatements]:
+    def _raw(self, kept: Callable[[URL, str], Engine]) -> Iterator[PostgresStatements]:
         where = self.address.server, self.address.schema
-        engine = overseers(*where, self.patience_s) if self.only_reads else writers(*where)
+        engine = overseers(*where, self.patience_s) if self.only_reads else kept(*where)
         connection: Connection = engine.connect()
         try:
             yield over(connection.connection.driver_connection)

@@ -41,10 +41,10 @@ def take_turn(
         return None
     member = registry.one(database, account)
     if member.paused is not None:
-        database.do("UPDATE fleet_accounts SET queued_at = NULL WHERE account = ?", (account,))
+        database.note("UPDATE fleet_accounts SET queued_at = NULL WHERE account = ?", (account,))
         return None
     sql = "UPDATE fleet_accounts SET started_at = now(), worker = ? WHERE account = ?"
-    database.do(sql, (worker, account))
+    database.note(sql, (worker, account))
     began = time.monotonic()
     exit_code, why, cycles, opens = _traded(database, fleet, member, stopping)
     turn = Turn(account=account, exit_code=exit_code, why=why, took_s=time.monotonic() - began, cycles=cycles)

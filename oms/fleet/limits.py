@@ -72,7 +72,7 @@ class SharedRate:
             " SET empty_at = greatest(r.empty_at, extract(epoch FROM clock_timestamp())) + ?"
             " WHERE r.empty_at - ? <= extract(epoch FROM clock_timestamp())"
         )
-        return self.database.do(sql, (self.credential, interval, interval, tolerance)) == 1
+        return self.database.note(sql, (self.credential, interval, interval, tolerance)) == 1
 
     def wait(self) -> float:
         """Seconds until the next message may leave; 0 when it may now."""

@@ -161,7 +161,7 @@ def note_end(database: Database, turn: Turn, worker: str, due: datetime) -> None
 
     Nothing is written where another worker has the account by now: this one was suspended, and its turn is no news.
     """
-    database.do(
+    database.note(
         "UPDATE fleet_accounts SET ended_at = now(), queued_at = NULL, worker = NULL, exit_code = ?, why = ?, took_s = ?,"
         " runs = runs + 1, cycles = cycles + ?, failures_in_a_row = CASE WHEN ? THEN failures_in_a_row + 1 ELSE 0 END,"
         " due_at = ?::timestamptz WHERE account = ? AND worker = ?",

@@ -21,10 +21,16 @@ TRADE = "oms.fleet.trade"
 
 
 def connector_of(database: Database, connections: int = 4) -> procrastinate.PsycopgConnector:
-    """How Procrastinate reaches its tables."""
+    """How Procrastinate reaches its tables.
+
+    Its commits do not wait for the disk: who is due stands in the registry, and jobs that a crash takes are queued again.
+    """
     return procrastinate.PsycopgConnector(
         conninfo=_conninfo(database),
-        kwargs={"options": f"-c search_path={schema_of(database)}", "application_name": "oms fleet"},
+        kwargs={
+            "options": f"-c search_path={schema_of(database)} -c synchronous_commit=off",
+            "application_name": "oms fleet",
+        },
         min_size=1,
         max_size=connections,
     )

@@ -126,15 +126,15 @@ class FleetWorker:
         try:
             task_queue.prepare(self._database)
             refuse_wrong_clock(self._database, time.time())
-            self._database.do(_REGISTER, values)
-            self._database.do(_NOT_MINE_ANY_MORE, (self.name,))
+            self._database.note(_REGISTER, values)
+            self._database.note(_NOT_MINE_ANY_MORE, (self.name,))
             asyncio.run(self._run())
         except (procrastinate.exceptions.ConnectorException, psycopg.Error, OSError) as error:
             raise StorageError(f"{self._database.address.shown}: the task queue was lost: {error}") from error
         finally:
             self._threads.shutdown(wait=True)
         with suppress(StorageError):
-            self._database.do("UPDATE fleet_workers SET ended_at = now(), busy = 0 WHERE worker = ?", (self.name,))
+            self._database.note("UPDATE fleet_workers SET ended_at = now(), busy = 0 WHERE worker = ?", (self.name,))
         return EXIT_DONE if self._stop_code is None else self._stop_code
 
     def stop(self, code: int | None = None) -> None:
@@ -196,7 +196,7 @@ class FleetWorker:
 
     async def _beat(self) -> None:
         while True:
-            rows = await self._in_thread(lambda: self._database.ask(_BEAT, (self._busy, self.name)))
+            rows = await self._in_thread(lambda: self._database.ask(_BEAT, (self._busy, self.name), is_note=True))
             if rows and rows[0][0] and not self._going:
                 self._say(f"{self.name} is drained: it takes no more turns")
                 self.stop()
@@ -229,7 +229,7 @@ class FleetWorker:
     async def _trade(self, account: str) -> None:
         if self._going:
             sql = "UPDATE fleet_accounts SET queued_at = NULL WHERE account = ?"
-            await self._in_thread(lambda: self._database.do(sql, (account,)))
+            await self._in_thread(lambda: self._database.note(sql, (account,)))
             return
         self._busy += 1
         try:
@@ -246,7 +246,7 @@ class FleetWorker:
         return EXIT_TERMINATED if self._going else None
 
     def _count(self, turn: Turn) -> None:
-        self._database.do(_COUNT, (turn.cycles, int(turn.is_failure), turn.took_s, self.name))
+        self._database.note(_COUNT, (turn.cycles, int(turn.is_failure), turn.took_s, self.name))
         if turn.is_failure:
             self._say(f"{turn.account}: {turn.why} (exit {turn.exit_code})")
 
@@ -264,7 +264,7 @@ class FleetWorker:
         room = for_each * max(int(lanes[0]) if lanes else 0, self._lanes) - waiting
         if room <= 0:
             return
-        due = await self._in_thread(lambda: self._database.ask(_DUE, (room, SLOW_TURN_S)))
+        due = await self._in_thread(lambda: self._database.ask(_DUE, (room, SLOW_TURN_S), is_note=True))
         for account, is_slow, _ in sorted(due, key=lambda row: row[2]):
             queue = SLOW if is_slow else TRADING
             job = self.app.configure_task(TRADE, lock=account, queueing_lock=account, queue=queue)

@@ -81,6 +81,11 @@ class Server:
         """The address of a database."""
         return self.base.set(database=database).update_query_dict(query).render_as_string(hide_password=False)
 
+    def set(self, name: str, value: str | None) -> None:
+        """One setting of the server, at once; None is its own again."""
+        self.execute(f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
+
     def connect(self, database: str | None = None, **options: Any) -> psycopg.Connection[Any]:
         """A connection of the server's own superuser, outside all code of ours."""
         url: URL = self.base if database is None else self.base.set(database=database)

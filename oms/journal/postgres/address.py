@@ -105,6 +105,18 @@ def writers(server: URL, schema: str) -> Engine:
     return _engine(server, schema, settings, pool_size=8, max_overflow=64, pool_pre_ping=True, pool_recycle=3600)
 
 
+@cache
+def clerks(server: URL, schema: str) -> Engine:
+    """Those for notes that need not outlive a crash of the server: their commits do not wait for the disk."""
+    settings = {
+        "synchronous_commit": "off",
+        "lock_timeout": f"{LOCK_S}s",
+        "statement_timeout": f"{STATEMENT_S}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_S}s",
+    }
+    return _engine(server, schema, settings, pool_size=2, max_overflow=64, pool_pre_ping=True, pool_recycle=3600)
+
+
 def readers(address: Address, patience_s: float | None = None) -> Engine:
     """Connections for questions about one account, one for each question: they see its rows only, and only read."""
     settings = {"default_transaction_read_only": "on"}

@@ -78,7 +78,7 @@ class PostgresJournal(AccountJournal):
         self._committing = None
         if self._is_owed:
             self._is_owed = False
-            self._flusher.cover(self._token)
+            self._flusher.cover(self._token, self)
 
     def _take(self, lease: LeaseRow) -> Lease:
         pg = self._pg
@@ -117,7 +117,7 @@ class PostgresJournal(AccountJournal):
             self._pg.exchange(*gathered.statement(named, is_shared=is_shared))
             self._committing = None
             if is_shared:
-                self._flusher.cover(self._token)
+                self._flusher.cover(self._token, self)
         else:
             # What is rare, such as a shorter blacklist, need not be one exchange.
             with self._transaction(is_barrier=is_barrier):
@@ -162,7 +162,7 @@ class PostgresJournal(AccountJournal):
     def _leave(self) -> None:
         if not self._has_left:
             self._has_left = True
-            self._flusher.leave()
+            self._flusher.leave(self)
 
 
 def lock_account(pg: PostgresStatements, account: str) -> None:
