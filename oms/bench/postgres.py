@@ -60,6 +60,8 @@ class Run:
     """Processor time of the server's processes; None where they are on another machine, or the system does not tell."""
     bytes_an_event: float
     """With all indices and tables, less what was there before."""
+    bytes_a_small_fact: float
+    """A fact of less than 300 characters with its keys, its link and its indices, without the tables cast from the facts."""
 
     @property
     def of_the_floor(self) -> float:
@@ -144,6 +146,7 @@ def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
         done = [answers.get(timeout=seconds * 10 + 300) for _ in crowd]
         after = on_the_server.look(raw, SCHEMA)
         finish.set()
+        small = on_the_server.bytes_a_small_fact(raw, SCHEMA)
     for each in crowd:
         each.join()
     cycles = max(sum(each.cycles for each in done), 1)
@@ -162,6 +165,7 @@ def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
         worker_ms_a_cycle=round(1000 * sum(each.cpu_s for each in done) / cycles, 1),
         server_ms_a_cycle=None if cpu is None else round(1000 * cpu / cycles, 1),
         bytes_an_event=round((after.size - before.size) / max(after.events - before.events, 1), 1),
+        bytes_a_small_fact=small,
     )
 
 

@@ -45,7 +45,8 @@ def postgres(*, json_: bool, workers: str, accounts: int, seconds: float, url: s
         click.echo(
             f"  {run['syncs_a_cycle']} log flushes a cycle, {run['own_syncs_a_cycle']} of them the server's own; "
             f"processor time of a cycle: workers {run['worker_ms_a_cycle']:.0f} ms, server {there}, of "
-            f"{found['processors']} processors; {run['bytes_an_event']:.0f} bytes an event"
+            f"{found['processors']} processors; {run['bytes_an_event']:.0f} bytes an event, a small "
+            f"one alone {run['bytes_a_small_fact']:.0f}"
         )
 
 

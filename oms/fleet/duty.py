@@ -36,19 +36,14 @@ def take_turn(
     database: Database, fleet: LoadedConfig, account: str, worker: str, stopping: Callable[[], int | None]
 ) -> Turn | None:
     """Let an account have its turn; None where it is paused or gone. Whatever happens in it stays within it."""
-    row = database.one("SELECT failures_in_a_row FROM fleet_accounts WHERE account = ?", (account,))
-    if row is None:
+    claimed = registry.claim(database, account, worker)
+    if claimed is None:
         return None
-    member = registry.one(database, account)
-    if member.paused is not None:
-        database.note("UPDATE fleet_accounts SET queued_at = NULL WHERE account = ?", (account,))
-        return None
-    sql = "UPDATE fleet_accounts SET started_at = now(), worker = ? WHERE account = ?"
-    database.note(sql, (worker, account))
+    member, failures = claimed
     began = time.monotonic()
     exit_code, why, cycles, opens = _traded(database, fleet, member, stopping)
     turn = Turn(account=account, exit_code=exit_code, why=why, took_s=time.monotonic() - began, cycles=cycles)
-    due = _next_due(member, turn, row[0], opens)
+    due = _next_due(member, turn, failures, opens)
     registry.note_end(database, turn, worker, due)
     return turn
 

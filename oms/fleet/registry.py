@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from oms.config import LoadedConfig, load_config
 from oms.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED, LeaseHeldError, UsageError
@@ -132,7 +133,30 @@ def one(database: Database, account: str) -> Member:
     row = database.one(sql, (account,))
     if row is None:
         raise UsageError(f"{account} does not belong to the fleet; `fleet add {account}` adds it")
+    return _member(row)
+
+
+def _member(row: Sequence[Any]) -> Member:
     return Member(account=row[0], overlay=json.loads(row[1]), secret=row[2], every_s=row[3], paused=row[4])
+
+
+_CLAIM = (
+    "UPDATE fleet_accounts SET queued_at = CASE WHEN paused IS NULL THEN queued_at END,"
+    " started_at = CASE WHEN paused IS NULL THEN now() ELSE started_at END,"
+    " worker = CASE WHEN paused IS NULL THEN ? ELSE worker END WHERE account = ?"
+    " RETURNING account, overlay, secret, every_s, paused, failures_in_a_row"
+)
+
+
+def claim(database: Database, account: str, worker: str) -> tuple[Member, int] | None:
+    """Write down that a worker has an account's turn; its settings, and failures in a row before this turn.
+
+    None where it does not belong to the fleet any more, or is paused: then no turn is queued.
+    """
+    rows = database.ask(_CLAIM, (worker, account), is_note=True)
+    if not rows or rows[0][4] is not None:
+        return None
+    return _member(rows[0]), int(rows[0][5])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

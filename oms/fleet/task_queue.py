@@ -7,6 +7,7 @@ from typing import Any
 import procrastinate
 import psycopg
 from procrastinate.schema import SchemaManager
+from psycopg_pool import AsyncConnectionPool
 
 from oms.errors import UsageError
 from oms.fleet.database import Database
@@ -33,7 +34,17 @@ def connector_of(database: Database, connections: int = 4) -> procrastinate.Psyc
         },
         min_size=1,
         max_size=connections,
+        pool_factory=_pool,
     )
+
+
+def _pool(**settings: Any) -> AsyncConnectionPool:
+    """Each of its questions is one statement: a transaction around it would be two more."""
+
+    async def configured(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.set_autocommit(True)
+
+    return AsyncConnectionPool(configure=configured, **settings)
 
 
 def schema_of(database: Database) -> str:

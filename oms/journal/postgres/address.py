@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from oms.errors import UsageError
 from oms.journal.postgres.ddl import mine
@@ -25,8 +26,12 @@ STATEMENT_S = 60
 IDLE_S = 120
 """Seconds after which the server ends a transaction that its client has left open, and so frees its locks."""
 
+RESTED_S = 1.0
+"""Seconds after which a kept connection is tried before it is used again: the server may have ended it meanwhile."""
+
 _OWN = ("account", "schema", "anchors")
 """What the address says besides where the server is; libpq knows nothing of these."""
+_RESTS = "oms rests since"
 _KEEPALIVE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -102,7 +107,7 @@ def writers(server: URL, schema: str) -> Engine:
         "statement_timeout": f"{STATEMENT_S}s",
         "idle_in_transaction_session_timeout": f"{IDLE_S}s",
     }
-    return _engine(server, schema, settings, pool_size=8, max_overflow=64, pool_pre_ping=True, pool_recycle=3600)
+    return _engine(server, schema, settings, pool_size=8, max_overflow=64, pool_recycle=3600)
 
 
 @cache
@@ -114,7 +119,7 @@ def clerks(server: URL, schema: str) -> Engine:
         "statement_timeout": f"{STATEMENT_S}s",
         "idle_in_transaction_session_timeout": f"{IDLE_S}s",
     }
-    return _engine(server, schema, settings, pool_size=2, max_overflow=64, pool_pre_ping=True, pool_recycle=3600)
+    return _engine(server, schema, settings, pool_size=2, max_overflow=64, pool_recycle=3600)
 
 
 def readers(address: Address, patience_s: float | None = None) -> Engine:
@@ -133,7 +138,7 @@ def overseers(server: URL, schema: str, patience_s: float | None) -> Engine:
     settings = {"default_transaction_read_only": "on", "statement_timeout": f"{STATEMENT_S}s"}
     if patience_s is not None:
         settings["statement_timeout"] = f"{max(round(patience_s * 1000), 1)}ms"
-    return _engine(server, schema, settings, pool_size=1, max_overflow=8, pool_pre_ping=True, pool_recycle=3600)
+    return _engine(server, schema, settings, pool_size=1, max_overflow=8, pool_recycle=3600)
 
 
 def askers(address: Address) -> Engine:
@@ -166,5 +171,18 @@ def _engine(server: URL, schema: str, settings: dict[str, str], **pool: Any) -> 
         from oms.journal.postgres.driver import prepare
 
         prepare(raw)
+
+    @event.listens_for(made, "checkin")
+    def rests(_raw: object, record: ConnectionPoolEntry) -> None:
+        record.info[_RESTS] = time.monotonic()
+
+    @event.listens_for(made, "checkout")
+    def tried(raw: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        since = record.info.pop(_RESTS, None)
+        if since is not None and time.monotonic() - since > RESTED_S:
+            try:
+                raw.execute("")
+            except Exception as error:
+                raise InvalidatePoolError from error  # it takes another, and throws those away that are as old
 
     return made
