@@ -24,8 +24,7 @@ PAGE_HEADER = 40
 def waits(server: Server, place: str) -> Iterator[Callable[[Callable[[], object]], bool]]:
     """Whether the log was on the disk, with all that a call wrote, when the call returned."""
     if not server.is_own:
-        pytest.skip("only a server that the tests start is set otherwise")
-    server.set("wal_writer_delay", "10s")  # so that nobody else brings it there
+        pytest.skip("only processes of a server that the tests start may be held")
 
     def told(call: Callable[[], object]) -> bool:
         server.execute("SELECT pg_logical_emit_message(true, 'oms', '')", place)  # durable, with all before it
@@ -35,8 +34,8 @@ def waits(server: Server, place: str) -> Iterator[Callable[[Callable[[], object]
         assert row is not None
         return int(row[0]) <= PAGE_HEADER
 
-    yield told
-    server.set("wal_writer_delay", None)
+    with server.nobody_else_flushes():
+        yield told
 
 
 def test_an_operator_s_word_is_on_the_disk(

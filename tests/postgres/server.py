@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -85,6 +86,20 @@ class Server:
         """One setting of the server, at once; None is its own again."""
         self.execute(f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'")
         self.execute("SELECT pg_reload_conf()")
+
+    @contextmanager
+    def nobody_else_flushes(self) -> Iterator[None]:
+        """The server's own log writer and its vacuum stand still: what is on the disk, one of ours has brought there."""
+        with self.connect() as raw:
+            row = raw.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").fetchone()
+        assert row is not None
+        self.set("autovacuum", "off")
+        os.kill(row[0], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(row[0], signal.SIGCONT)
+            self.set("autovacuum", None)
 
     def connect(self, database: str | None = None, **options: Any) -> psycopg.Connection[Any]:
         """A connection of the server's own superuser, outside all code of ours."""

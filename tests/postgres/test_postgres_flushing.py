@@ -80,19 +80,24 @@ def flusher(monkeypatch: pytest.MonkeyPatch, server: Server, database: str) -> _
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From the call on, whoever may wait for others waits until they are there."""
-    return lambda: monkeypatch.setattr(flushing, "LONGEST_S", 3600.0)
+def patient(monkeypatch: pytest.MonkeyPatch, flusher: _Watched) -> Callable[[], None]:
+    """From the call on everyone waits until all are there, for another account had a barrier just now."""
+
+    def call() -> None:
+        monkeypatch.setattr(flushing, "LONGEST_S", 3600.0)
+        flusher._came["another"] = time.monotonic()
+        flusher.count = 0
+
+    return call
 
 
 @pytest.fixture
 def nobody_else_flushes(server: Server) -> Iterator[None]:
-    """The server's own log writer sleeps as long as it can."""
+    """See :meth:`tests.postgres.server.Server.nobody_else_flushes`."""
     if not server.is_own:
-        pytest.skip("only a server that the tests start is set otherwise")
-    server.set("wal_writer_delay", "10s")
-    yield
-    server.set("wal_writer_delay", None)
+        pytest.skip("only processes of a server that the tests start may be held")
+    with server.nobody_else_flushes():
+        yield
 
 
 def opened(open_one: Callable[..., PostgresJournal], count: int) -> list[PostgresJournal]:
@@ -142,12 +147,9 @@ class TestSharing:
     def test_many_accounts_share_a_flush(
         self, open_one: Callable[..., PostgresJournal], flusher: _Watched, patient: Callable[[], None]
     ) -> None:
-        """Barriers of eight accounts that come together are one flush, once all eight are there; only the first of
-        a quiet time waits for nobody."""
+        """Barriers of eight accounts that come together are one flush, once all eight are there."""
         journals = opened(open_one, 8)
         patient()
-        barrier(journals[0])()
-        flusher.count = 0
         assert at_once([barrier(journal) for journal in journals]) == []
         assert flusher.count == 1
         assert flusher.broken == []
@@ -337,8 +339,8 @@ class TestFailure:
     ) -> None:
         """The server ends the connection that would have flushed: everyone in the group is told, and nobody hangs."""
         journals = opened(open_one, 4)
-        patient()
         barrier(journals[0])()
+        patient()
         assert flusher._kept is not None
         pid = flusher._kept.exec_driver_sql("SELECT pg_backend_pid()").scalar()
 
@@ -362,8 +364,8 @@ class TestFailure:
     ) -> None:
         """Ctrl-C strikes the thread that leads: the others are led by the next, and are on the disk when they return."""
         journals = opened(open_one, 3)
-        patient()
         barrier(journals[0])()
+        patient()
         waits = flusher._await_others
         struck: list[int] = []
 
@@ -386,8 +388,8 @@ class TestFailure:
     ) -> None:
         """The last one that could have come leaves: the others are covered at once."""
         first, second, third = opened(open_one, 3)
-        patient()
         barrier(third)()
+        patient()
         crowd = [threading.Thread(target=barrier(each)) for each in (first, second)]
         for each in crowd:
             each.start()
