@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the simulator is imported by the commands that need it
     from oms.model.rules import Rules
     from oms.sim.campaign import Report
 
+CONFIG_FILE = "config.yaml"
 CYCLES = click.IntRange(1, 500)
 RED = 1
 """Exit code of a campaign in which a law broke."""
@@ -61,8 +63,10 @@ def run(*, json_: bool, seeds: int, start: int, cycles: int | None, jobs: int | 
 
 
 def _rules() -> Rules | None:
-    """The user's own limits, where ``--config`` names any."""
+    """The user's own limits, where ``--config`` names any; a file that lies about is not taken for what is asked for."""
     if options.config_file() is None:
+        if Path(CONFIG_FILE).is_file():
+            click.echo(f"oms: {CONFIG_FILE} is not used; `--config {CONFIG_FILE}` rehearses its limits", err=True)
         return None
     from oms import app
 

@@ -102,6 +102,8 @@ def score(module: str, tests: Sequence[str], told: Callable[[str], None] = lambd
         _count(found, mutant, answers[-1]["killer"] if answers else "its import")
         told(f"{module} {found.killed + len(found.survivors)}/{found.made}")
     found.survivors.sort()
+    if not found.failing and not found.tests:
+        found.failing = [f"no test at all in {' '.join(tests)}"]
     if not found.failing:
         assert found.killed + len(found.survivors) == found.made, f"{module}: the bench broke down"
     found.seconds = time.monotonic() - began

@@ -40,6 +40,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "oms.engine.round": ("tests/engine/test_round_edges.py", *DECISIONS, "tests/engine/test_doubt.py"),
     "oms.engine.conductor": ("tests/engine/test_round_edges.py", *DECISIONS, "tests/engine/test_late_fills.py"),
+    "oms.engine.comparing": ("tests/engine/test_comparing_edges.py", "tests/engine/test_comparing.py"),
     "oms.gateways.tiger.wire": ("tests/gateways/test_tiger_wire_edges.py", "tests/gateways/test_tiger_parsing.py"),
     "oms.gateways.tiger.outcomes": ("tests/gateways/test_tiger_outcomes.py",),
     "oms.journal.chain": ("tests/journal/test_chain.py",),
