@@ -8,7 +8,7 @@ there on the engine's own fold takes over, so its result is the state that a fol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -16,6 +16,7 @@ from itertools import islice
 from sqlalchemy import Connection, Select, func, literal_column, select
 
 from oms.audit.books import Book, cash_moved
+from oms.audit.parked import of_kinds, order_at, park
 from oms.errors import DamagedError, UsageError
 from oms.journal import tables
 from oms.journal.answers import instant
@@ -24,23 +25,18 @@ from oms.journal.reader import Reader
 from oms.journal.scalars import from_micro, to_micro
 from oms.journal.shortcuts import holdings_of
 from oms.journal.statements import statements, stream
-from oms.model import lifecycle
 from oms.model.cycle import ImpossibleFact
 from oms.model.event import (
     AccountOpened,
     BuysRevalidated,
     CycleOpened,
-    Event,
     FundsObserved,
     OrderAcknowledged,
-    OrderEvent,
-    OrderPlanned,
     PositionAdopted,
     Reconciled,
     Recorded,
     Selected,
 )
-from oms.model.order import Order
 from oms.model.state import SCREENS_KEPT, AccountState
 
 _LISTS = (
@@ -137,7 +133,7 @@ def _newest_first(connection: Connection, kind: str, seq: int, most: int | None 
 def _state(connection: Connection, account: str, seq: int) -> AccountState:
     events = tables.events
     state = _start(connection, account, _place(connection, account, seq))
-    state.recall = lambda cl_ord_id: _order(connection, cl_ord_id, state.seq)
+    state.recall = lambda cl_ord_id: order_at(connection, cl_ord_id, state.seq)
     between = select(*STORED).where(events.c.seq > state.seq, events.c.seq <= seq).order_by(events.c.seq)
     for row in connection.execute(between):
         state.apply(recorded(row))
@@ -182,7 +178,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     opened = recorded(connection.execute(select(*STORED).where(events.c.seq == 1)).one())
     if isinstance(opened.event, AccountOpened):
         state.apply(opened)
-    for fact in _of_kinds(connection, _LISTS, seq):
+    for fact in of_kinds(connection, _LISTS, seq):
         _apply_out_of_turn(state, fact)
     state.attention = connection.execute(_counted("attention_raised", seq)).scalar_one()
     last = connection.execute(
@@ -194,7 +190,7 @@ def _start(connection: Connection, account: str, seq: int) -> AccountState:
     state.trading_day = last.trading_day
     of_cycle = select(*STORED).where(events.c.cycle_id == last.cycle_id, events.c.seq <= seq).order_by(events.c.version)
     state.cycle = fold_cycle(recorded(row) for row in connection.execute(of_cycle))
-    _park(connection, state, last.cycle_id, seq)
+    park(connection, state, last.cycle_id, seq)
     began = _begin_of_day(connection, account, last.opened_seq, last.trading_day)
     _book_fills(connection, state, seq, began)
     state.trades_today = _trades(connection, account, began, seq)
@@ -234,7 +230,7 @@ def _trades(connection: Connection, account: str, began: int, seq: int) -> int:
 
 
 def _was_acknowledged(connection: Connection, cycle_id: str, cl_ord_id: str, seq: int) -> bool:
-    order = _order(connection, cl_ord_id, seq)
+    order = order_at(connection, cl_ord_id, seq)
     return order is not None and order.cycle_id == cycle_id and order.acknowledged_at is not None
 
 
@@ -243,86 +239,10 @@ def _counted(kind: str, seq: int) -> Select[int]:
     return select(func.count()).where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
 
 
-def _of_kinds(connection: Connection, kinds: Sequence[str], seq: int) -> list[Recorded]:
-    """Every fact of these rare kinds up to a row, in order."""
-    events = tables.events
-    found: list[Recorded] = []
-    for kind in kinds:
-        statement = select(*STORED).where(events.c.kind == literal_column(f"'{kind}'"), events.c.seq <= seq)
-        found += [recorded(row) for row in connection.execute(statement)]
-    return sorted(found, key=lambda fact: fact.seq)
-
-
 def _apply_out_of_turn(state: AccountState, fact: Recorded) -> None:
     """Apply a fact although others stand before it, which are known not to matter to it."""
     state.seq = fact.seq - 1
     state.apply(fact)
-
-
-def _park(connection: Connection, state: AccountState, current: str, seq: int) -> None:
-    """Orders of earlier cycles that were not closed: only an order that was in quarantine outlives its cycle.
-
-    The same facts say which symbols were frozen by a quarantine.
-    """
-    quarantined = _of_kinds(connection, ("order_quarantined",), seq)
-    for key in dict.fromkeys(_key(fact.event) for fact in quarantined):
-        order = _order(connection, key, seq)
-        if order is None:
-            continue
-        if order.cycle_id != current and not order.is_closed:
-            state.parked[key] = order
-    _freeze(connection, state, quarantined, seq)
-
-
-def _key(event: Event) -> str:
-    assert isinstance(event, OrderEvent)
-    return event.cl_ord_id
-
-
-def _freeze(connection: Connection, state: AccountState, quarantined: Sequence[Recorded], seq: int) -> None:
-    """Frozen symbols, from everything that freezes or unfreezes one, in order."""
-    events = tables.events
-    facts = _of_kinds(connection, ("symbol_frozen", "symbol_unfrozen"), seq)
-    for cycle_id in dict.fromkeys(_cycle(fact.event) for fact in quarantined):
-        keys = {_key(fact.event) for fact in quarantined if _cycle(fact.event) == cycle_id}
-        rows = connection.execute(
-            select(*STORED).where(
-                events.c.cycle_id == cycle_id, events.c.cl_ord_id.in_(sorted(keys)), events.c.seq <= seq
-            )
-        )
-        facts += [recorded(row) for row in rows if row.kind in _FREEZING]
-    fold = AccountState(state.account)
-    fold.recall = lambda cl_ord_id: _order(connection, cl_ord_id, seq)
-    for fact in sorted(facts, key=lambda fact: fact.seq):
-        _apply_out_of_turn(fold, fact)
-    state.frozen = fold.frozen
-
-
-_FREEZING = ("order_quarantined", "order_acknowledged", "order_voided")
-
-
-def _cycle(event: Event) -> str:
-    assert isinstance(event, OrderEvent)
-    return event.cycle_id
-
-
-def _order(connection: Connection, cl_ord_id: str, seq: int) -> Order | None:
-    """An order of any age as it was after a row."""
-    events, orders = tables.events, tables.orders
-    cycle_id = connection.execute(select(orders.c.cycle_id).where(orders.c.cl_ord_id == cl_ord_id)).scalar()
-    statement = (
-        select(*STORED)
-        .where(events.c.cycle_id == cycle_id, events.c.cl_ord_id == cl_ord_id, events.c.seq <= seq)
-        .order_by(events.c.version)
-    )
-    order: Order | None = None
-    for row in connection.execute(statement):
-        fact = recorded(row)
-        if isinstance(fact.event, OrderPlanned):
-            order = lifecycle.planned(fact.event, fact.at)
-        elif isinstance(fact.event, OrderEvent) and order is not None:
-            order = lifecycle.apply(order, fact.event, fact.at)
-    return order
 
 
 def _book_fills(connection: Connection, state: AccountState, seq: int, day: int) -> None:
@@ -352,7 +272,7 @@ def _book_fills(connection: Connection, state: AccountState, seq: int, day: int)
 
 def adoptions(connection: Connection, begun: int, seq: int) -> deque[tuple[int, PositionAdopted]]:
     """What operators adopted from the broker after row ``begun`` and up to row ``seq``, each with its row."""
-    facts = _of_kinds(connection, (PositionAdopted.kind,), seq)
+    facts = of_kinds(connection, (PositionAdopted.kind,), seq)
     return deque(
         (fact.seq, fact.event) for fact in facts if fact.seq > begun and isinstance(fact.event, PositionAdopted)
     )

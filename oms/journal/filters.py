@@ -28,6 +28,9 @@ EVERY = 2**62
 ORDERS_AT_ONCE = 200
 """Orders of one symbol whose cycles are looked at together."""
 
+MOST_IN_A_TIME = 50_000
+"""Facts of a time up to which its first and its last row are looked for: a few milliseconds along the index."""
+
 RULES_AT_ONCE = 500
 """Facts of one rule that are looked at together."""
 
@@ -62,6 +65,8 @@ class EventFilter:
     """Only facts with a lower seq: where a list from the newest backwards goes on."""
     before_at: datetime | None = None
     """With ``before``: the place where a list by time goes on, as ``after_at``."""
+    up_to: int | None = None
+    """Only facts up to this seq."""
 
     @property
     def by_time(self) -> bool:
@@ -69,6 +74,12 @@ class EventFilter:
         timed = self.since is not None or self.until is not None
         named = any(part is not None for part in (self.cycle_id, self.symbol, self.rule))
         return timed and not named and self.kind not in tables.WATCHED_KINDS
+
+    @property
+    def through_time(self) -> bool:
+        """The facts are found by something else, which may hold many of any time, and then must be of this time."""
+        timed = self.since is not None or self.until is not None
+        return timed and self.cycle_id is None and (self.symbol is not None or self.rule is not None)
 
     @property
     def by_rule(self) -> bool:
@@ -124,12 +135,37 @@ def find_events(
     connection: Connection, account: str, wanted: EventFilter, limit: int, *, newest: bool
 ) -> Sequence[RowMapping]:
     """The facts that match, newest first or oldest first, at most ``limit``."""
+    if wanted.through_time:
+        narrowed = _within(connection, account, wanted)
+        if narrowed is None:
+            return []
+        wanted = narrowed
     if wanted.by_rule:
         return _by_rule(connection, account, wanted, limit, newest=newest)
     if wanted.by_text:
         return _by_text(connection, account, wanted, limit, newest=newest)
     by = (tables.events.c.at, tables.events.c.seq) if wanted.by_time else None
     return connection.execute(_page(account, wanted, limit, newest=newest, by=by)).mappings().all()
+
+
+def _within(connection: Connection, account: str, wanted: EventFilter) -> EventFilter | None:
+    """The same question about the rows between which all facts of its time lie, found by the index of time; None for none.
+
+    Whatever the clock did, no fact of that time lies outside of them. Where the time holds very many facts it is left alone.
+    """
+    events = tables.events
+    times = [events.c.account == account]
+    if wanted.since is not None:
+        times.append(events.c.at >= wanted.since)
+    if wanted.until is not None:
+        times.append(events.c.at < wanted.until)
+    some = select(events.c.seq).where(*times).limit(MOST_IN_A_TIME + 1).subquery()
+    first, last, counted = connection.execute(select(func.min(some.c.seq), func.max(some.c.seq), func.count())).one()
+    if not counted:
+        return None
+    if counted > MOST_IN_A_TIME:
+        return wanted
+    return replace(wanted, after=max(wanted.after, first - 1), up_to=last)
 
 
 def _by_rule(
@@ -139,7 +175,7 @@ def _by_rule(
     bound = tables.bound_rules
     named = (bound.c.account == account, bound.c.rule == storable(wanted.rule or ""))
     found: list[RowMapping] = []
-    edge, past = wanted.after, EVERY
+    edge, past = wanted.after, EVERY if wanted.up_to is None else wanted.up_to + 1
     while len(found) < limit:
         places = (
             select(bound.c.seq)
@@ -246,6 +282,8 @@ def _place(wanted: EventFilter) -> list[ColumnElement[bool]]:
             conditions += [events.c.at <= edge, or_(events.c.at < edge, events.c.seq < wanted.before)]
         else:
             conditions.append(events.c.seq < wanted.before)
+    if wanted.up_to is not None:
+        conditions.append(events.c.seq <= wanted.up_to)
     return conditions + _beyond(wanted)
 
 

@@ -101,8 +101,18 @@ def _booked(ledger: Ledger, event: OrderFilled | BuysRevalidated) -> Ledger:
     return ledger.sold(value - event.fee, event.settles)
 
 
-def _quarantine_reason(cl_ord_id: str) -> str:
-    return f"order {cl_ord_id} is in quarantine"
+_QUARANTINE = ("order ", " is in quarantine")
+
+
+def quarantine_reason(cl_ord_id: str) -> str:
+    """Why the symbol of an order in quarantine is frozen."""
+    return cl_ord_id.join(_QUARANTINE)
+
+
+def order_in(reason: str) -> str | None:
+    """The order whose quarantine is the reason; None where it is another."""
+    begin, end = _QUARANTINE
+    return reason.removeprefix(begin).removesuffix(end) if reason.startswith(begin) and reason.endswith(end) else None
 
 
 RUN_NOW = "run_now"
@@ -291,11 +301,11 @@ class AccountState:
             case OrderAcknowledged():
                 if before is not None and before.acknowledged_at is None:
                     self.trades_today += 1
-                if self.frozen.get(event.symbol) == _quarantine_reason(event.cl_ord_id):
+                if self.frozen.get(event.symbol) == quarantine_reason(event.cl_ord_id):
                     del self.frozen[event.symbol]
             case OrderQuarantined():
-                self.frozen[event.symbol] = _quarantine_reason(event.cl_ord_id)
-            case OrderVoided() if self.frozen.get(event.symbol) == _quarantine_reason(event.cl_ord_id):
+                self.frozen[event.symbol] = quarantine_reason(event.cl_ord_id)
+            case OrderVoided() if self.frozen.get(event.symbol) == quarantine_reason(event.cl_ord_id):
                 del self.frozen[event.symbol]
             case OrderFilled():
                 self._book(event)
