@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -27,10 +28,27 @@ def in_memory() -> Path | None:
     return None if os.statvfs(place).f_flag & os.ST_NOEXEC else place
 
 
+def alive(pid: str) -> bool:
+    return pid.isdecimal() and Path("/proc", pid).exists()
+
+
+def scratch_in(memory: Path) -> Path:
+    """This run's folder there; those of runs that are over, left behind for whoever wants to see why one failed, go."""
+    for old in memory.glob("oms-tests-*"):
+        if not alive(old.name.split("-")[2]):
+            shutil.rmtree(old, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f"oms-tests-{os.getpid()}-", dir=memory))
+    made.chmod(0o755)  # a server of PostgreSQL runs as somebody else
+    return made
+
+
 # What the tests kill are processes, not machines, and what processes wrote outlives them here as on a disk. What a disk
 # keeps when the power fails is acted out from the recorded writes and syncs (tests/power), and these are the same ones.
+# Workers and every process that a test starts find the same folder.
+SCRATCH: Path | None = None
 if "TMPDIR" not in os.environ and (found := in_memory()) is not None:
-    os.environ["TMPDIR"] = str(found)
+    SCRATCH = scratch_in(found)
+    os.environ["TMPDIR"] = str(SCRATCH)
     tempfile.tempdir = None  # it may have been asked for already
 
 # No example has a deadline. A change is judged by the same examples on every machine, so that what fails fails because of
@@ -39,6 +57,11 @@ settings.register_profile("every change", deadline=None, derandomize=True)
 settings.register_profile("at night", deadline=None)
 if settings.get_current_profile_name() in ("default", "ci"):  # whoever chose another one knows why
     settings.load_profile("at night" if os.environ.get(NIGHTLY) else "every change")
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    if SCRATCH is not None and exitstatus == pytest.ExitCode.OK:
+        atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def findings(cuts: Cuts, instants: set[int], folder: Path) -> tuple[int, list[st
             continue
         seen.add(key)
         problem = wrong(laid(folder / str(count), journal, paper))
+        shutil.rmtree(folder / str(count))  # there may be many thousands
         if problem is not None:
             found.append(f"{name}: {problem}")
     return count, found
@@ -157,7 +159,7 @@ def test_no_cut_loses_an_order_that_the_broker_holds(life: tuple[Path, list[Deed
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7_200)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_cut_at_any_instant_loses_an_order(life: tuple[Path, list[Deed]], folder: Path, seed: int) -> None:
     """Every instant of a cycle, with many torn mixtures of each."""
     cuts = Cuts(*life, seed=seed, torn=12)
