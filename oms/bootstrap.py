@@ -276,7 +276,7 @@ def ways_to_install(held: int) -> list[tuple[str, Callable[[str], None]]]:
 
     def with_uv(lock: str) -> None:
         call([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV], held)
-        call([uv, "pip", "install", "--quiet", "--python", VENV_PYTHON, *wheels, lock], held)
+        call([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", VENV_PYTHON, *wheels, lock], held)
 
     def with_venv(lock: str) -> None:
         call([sys.executable, "-m", "venv", VENV], held)
