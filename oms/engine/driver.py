@@ -31,7 +31,7 @@ from oms.engine.orders import (
     Stop,
     Wait,
 )
-from oms.engine.reads import FETCH_LIMIT_S, READ_LIMIT_S, Reads
+from oms.engine.reads import FETCH_LIMIT_S, LOOK_BACK, READ_LIMIT_S, Reads, orders_read, since_foreign, since_own
 from oms.engine.refusals import Tallies, refusal
 from oms.engine.restored import Unproved, facts_after_restore
 from oms.engine.submission import Submission
@@ -55,10 +55,8 @@ from oms.ports import Broker, Clock, Handle, Hands, Journal, Mailbox, Market, Or
 
 T = TypeVar("T")
 
-LOOK_BACK = timedelta(minutes=10)
-"""Orders are asked for from so long before the oldest one of interest: clocks differ."""
-LOOK_BACK_FOREIGN = timedelta(days=8)
-"""While a foreign order was last seen open, a whole look goes so far back: over a week with holidays."""
+GLANCE_S, GLANCES = 0.2, 5
+"""Seconds of one glance of a wait, and how many of them pass without a new decision."""
 STEPS_WITHOUT_TIME = 10_000
 """Decisions in a row that neither wait nor call outside; more is a bug, and stops."""
 
@@ -237,7 +235,7 @@ class Driver:
 
     def reading(self) -> Callable[[], OrdersRead]:
         """A reading of the broker's orders for a thread to make, as far back as a cycle's own looks go."""
-        asked_at, call = self.now(), self._orders_call(self._since_foreign())
+        asked_at, call = self.now(), self._orders_call(since_foreign(self.state, self.seen.now))
         return lambda: replace(call(), asked_at=asked_at)
 
     def book(self, read: OrdersRead) -> Sequence[Event]:
@@ -254,10 +252,10 @@ class Driver:
         Raises:
             BrokerUnavailable: the broker did not show everything; nothing was concluded, the next start asks again.
         """
-        since = min(self._since(), unproved.mark.horizon - LOOK_BACK)
+        since = min(since_own(self.state, self.seen.now), unproved.mark.horizon - LOOK_BACK)
         unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
         asked_at = self.now()
-        read = replace(self._call(lambda: self._read_orders(since, unresolved)), asked_at=asked_at)
+        read = replace(self._call(lambda: orders_read(self.broker, since, unresolved)), asked_at=asked_at)
         numbers = {report.order_no for report in read.orders if report.order_no is not None}
         known = self.journal.known_numbers(numbers)
         older = self._older.among(read, known, self.journal)
@@ -307,14 +305,26 @@ class Driver:
             self.seen = replace(self.seen, troubled_since=None, trouble="", retry_at=None)
 
     def _wait(self, command: Wait) -> None:
+        """Wait in glances, so that an operator's command and a signal are seen within a fifth of a second.
+
+        What comes with time alone, as a deadline does, is seen by the next decision, within a second.
+        """
         if self.state.halt is not None:
             self.seen = replace(self.seen, paused=True)
         self._watcher.waiting(self.state, command.why)
-        # Short sleeps, so that an operator's command and a signal are seen within a fifth of a second.
-        left = (command.until - self.clock.now()).total_seconds()
-        self.clock.sleep(min(max(left, 0.001), 0.2))
-        if self.broker.stirred():
-            self.seen = replace(self.seen, stirred=True)
+        seen, seq = self.seen, self.state.seq
+        for _ in range(GLANCES):
+            left = (command.until - self.clock.now()).total_seconds()
+            self.clock.sleep(min(max(left, 0.001), GLANCE_S))
+            if self.broker.stirred():
+                self.seen = replace(self.seen, stirred=True)
+            if left <= GLANCE_S or self.seen is not seen or self._stopping() is not None:
+                return
+            self.operators()
+            self.tend()
+            self.journal.renew()
+            if self.state.seq != seq:
+                return
 
     def _begin_reading(self) -> datetime:
         """The instant before a reading of the broker; what stirs from now on asks for the next one."""
@@ -447,7 +457,7 @@ class Driver:
         """
         asked_at, troubled_since = self._begin_reading(), self.seen.troubled_since
         crashpoints.point("ask.before_call")
-        orders = self._hands.start(self._orders_call(self._since_foreign()))
+        orders = self._hands.start(self._orders_call(since_foreign(self.state, self.seen.now)))
         positions = self._hands.start(self.broker.positions)
         funds = self._hands.start(self.broker.funds)
         quotes = self._hands.start(lambda: self.broker.quotes(symbols) if symbols else {})
@@ -464,31 +474,10 @@ class Driver:
         self._saw_orders(replace(orders.result(), asked_at=asked_at), troubled_since)
 
     def _orders_call(self, at_latest: datetime | None = None) -> Callable[[], OrdersRead]:
-        since = min(self._since(), at_latest or self.seen.now)
+        since = min(since_own(self.state, self.seen.now), at_latest or self.seen.now)
         unresolved = [order.order_no for order in self.state.unresolved if order.order_no is not None]
         live = [order.order_no for order in self.state.orders if order.phase is OrderPhase.LIVE]
-        return lambda: self._read_orders(since, unresolved, [number for number in live if number is not None])
-
-    def _since_foreign(self) -> datetime:
-        """From so far back that a foreign order which was last seen open is seen to have ended."""
-        return self.seen.now - (LOOK_BACK_FOREIGN if any(o.open for o in self.state.external.values()) else LOOK_BACK)
-
-    def _since(self) -> datetime:
-        """From before the oldest order that may still say something new."""
-        instants = [o.first_sent_at or o.planned_at for o in self.state.parked.values()]
-        if self.state.cycle is not None:
-            instants.append(self.state.cycle.opened_at)
-        known = [instant for instant in instants if instant is not None]
-        return min([*known, self.seen.now]) - LOOK_BACK
-
-    def _read_orders(self, since: datetime, unresolved: Sequence[str], live: Sequence[str] = ()) -> OrdersRead:
-        """By number, then every page, then by number what no page showed: a clock that was wrong asks for too few."""
-        single = [report for number in unresolved if (report := self.broker.order(number)) is not None]
-        read = self.broker.orders(since)
-        listed = {report.order_no for report in read.orders if report.order_no is not None}
-        missed = [number for number in live if number not in listed]
-        single += [report for number in missed if (report := self.broker.order(number)) is not None]
-        return replace(read, orders=(*read.orders, *(r for r in single if r.order_no not in listed)))
+        return lambda: orders_read(self.broker, since, unresolved, [number for number in live if number is not None])
 
     def _saw_orders(self, read: OrdersRead, troubled_since: datetime | None) -> None:
         # Looked up now: a cycle that opens before the facts are drawn sends its orders out of memory.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from oms.engine import conductor
-from oms.engine.driver import Driver
+from oms.engine.reads import orders_read
 from oms.engine.refusals import trades_today
 from oms.errors import TryAgainError
 from oms.model.account import Position
@@ -89,9 +88,8 @@ def test_seed_2295_a_live_order_that_the_list_does_not_show_is_asked_for_by_numb
         def order(self, order_no: str) -> Any:
             return report if order_no == "1" else None
 
-    driver: Any = SimpleNamespace(broker=ShortList())
-    unresolved: Sequence[str] = []
-    assert Driver._read_orders(driver, NOW, unresolved, ["1", "2"]).orders == (report,)
+    broker: Any = ShortList()
+    assert orders_read(broker, NOW, [], ["1", "2"]).orders == (report,)
 
 
 def test_seed_29_of_twenty_cycles_money_that_a_broker_made_up_is_no_fault_of_the_account() -> None:
