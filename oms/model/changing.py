@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,25 +20,30 @@ else:
         Raises:
             KeyError: the class has no such field.
         """
-        cls = type(value)
-        plan = _PLANS.get(cls) or _planned(cls)
-        read, places, setters = plan
-        values = list(read(value))
-        for name, new in changes.items():
-            values[places[name]] = new
-        made = object.__new__(cls)
-        for put, new in zip(setters, values):  # noqa: B905  # both were made from one list of fields
-            put(made, new)
-        return made
+        key = (type(value), *changes)
+        made = _MAKERS.get(key)
+        if made is None:
+            made = _MAKERS[key] = _maker(key[0], tuple(changes))
+        return made(value, **changes)
 
 
-_Plan = tuple[Callable[[Any], tuple[Any, ...]], dict[str, int], tuple[Callable[[Any, Any], None], ...]]
-_PLANS: dict[type, _Plan] = {}
+_MAKERS: dict[tuple[Any, ...], Callable[..., Any]] = {}
+"""By the class and the names of the fields that are changed."""
 
 
-def _planned(cls: type) -> _Plan:
+def _maker(cls: type, changed: tuple[str, ...]) -> Callable[..., Any]:
+    """A function that makes such a value, written for this class as ``dataclasses`` writes its ``__init__``."""
     names = [field.name for field in fields(cls)]
+    for name in changed:
+        if name not in names:
+            raise KeyError(name)
+    lines = (f"  put_{name}(made, {name if name in changed else 'old.' + name})\n" for name in names)
+    puts = ", ".join(f"put_{name}" for name in names)
+    source = (
+        f"def outer(new, cls, {puts}):\n def make(old, *, {', '.join(changed)}):\n  made = new(cls)\n"
+        f"{''.join(lines)}  return made\n return make"
+    )
+    found: dict[str, Callable[..., Callable[..., Any]]] = {}
+    exec(source, found)  # noqa: S102  # of names of fields alone
     # The slot itself is set: the frozen class refuses only what goes through its own __setattr__.
-    setters = tuple(getattr(cls, name).__set__ for name in names)
-    plan = _PLANS[cls] = (attrgetter(*names), {name: place for place, name in enumerate(names)}, setters)
-    return plan
+    return found["outer"](object.__new__, cls, *(getattr(cls, name).__set__ for name in names))

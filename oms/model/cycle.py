@@ -50,6 +50,9 @@ _TRANSITIONS = [
     {"trigger": trigger, "source": source.value, "dest": dest.value, **({"conditions": guard} if guard else {})}
     for trigger, source, dest, guard in TABLE
 ]
+# One machine moves all cycles: it keeps nothing of them, and a cycle is folded more often than anything else.
+# Its default would add to_DONE(), a jump past every guard.
+MACHINE = Machine(model=None, states=_STATES, transitions=_TRANSITIONS, initial=None, auto_transitions=False)
 
 
 class ImpossibleFact(Exception):
@@ -60,7 +63,7 @@ class Cycle:
     """The fold of one cycle's facts; ``apply`` is the only way it changes."""
 
     state: str
-    """Set by the machine: the value of a :class:`Phase`."""
+    """The value of a :class:`Phase`; after the start only the machine sets it."""
 
     def __init__(self, opened: CycleOpened, at: datetime) -> None:
         self.opened = opened
@@ -83,14 +86,7 @@ class Cycle:
         self.outcome: Outcome | None = None
         self.phase_since = at
         self.closed_at: datetime | None = None
-        self._machine = Machine(
-            model=self,
-            states=_STATES,
-            transitions=_TRANSITIONS,
-            initial=Phase.SELLING.value,
-            # The default adds to_DONE(), a jump past every guard.
-            auto_transitions=False,
-        )
+        self.state = Phase.SELLING.value
 
     @property
     def cycle_id(self) -> str:
@@ -209,7 +205,7 @@ class Cycle:
         before = self.state
         try:
             # A guard that refuses answers False and raises nothing.
-            moved = self.trigger(event.kind)  # type: ignore[attr-defined]  # added to the model by Machine
+            moved = MACHINE.events[event.kind].trigger(self)
         except Exception as error:
             raise ImpossibleFact(f"{event.kind} while {before} in cycle {self.cycle_id}: {error}") from error
         if not moved:
