@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from oms.errors import DamagedError
 from oms.journal import tables
+from oms.journal.asking import Question
 from oms.journal.chain import genesis
 from oms.journal.codec import decode
 from oms.journal.projection import BLACKLIST, EXTERNAL, HOLDINGS
@@ -74,18 +75,22 @@ _ACCOUNT, _CYCLE_ID, _CL_ORD_ID = (
 )
 _OPENED_SEQ, _SEQ = bindparam("opened_seq", type_=WHOLE), bindparam("seq", type_=WHOLE)
 _OF_ACCOUNT = _EVENTS.account == _ACCOUNT
-_LAST_ROW = select(_EVENTS.seq, _EVENTS.hash).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
+_LAST_ROW = Question(
+    select(_EVENTS.seq, _EVENTS.hash).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
+)
 # Not max(): over a journal with archives that would read every part of it.
 _LAST_SEQ = select(_EVENTS.seq).where(_OF_ACCOUNT, _EVENTS.seq > 0).order_by(_EVENTS.seq.desc()).limit(1)
-_FIRST_ROW = select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq == 1)
-_LAST_CYCLE = (
+_FIRST_ROW = Question(select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq == 1))
+_LAST_CYCLE = Question(
     select(_CYCLES.cycle_id, _CYCLES.opened_seq)
     .where(_CYCLES.account == _ACCOUNT)
     .order_by(_CYCLES.opened_seq.desc())
     .limit(1)
 )
-_ARCHIVED_VERSION = select(tables.archived_cycles.c.version).where(tables.archived_cycles.c.cycle_id == _CYCLE_ID)
-_MONEY_MOVED = (
+_ARCHIVED_VERSION = Question(
+    select(tables.archived_cycles.c.version).where(tables.archived_cycles.c.cycle_id == _CYCLE_ID)
+)
+_MONEY_MOVED = Question(
     select(*STORED)
     .where(
         _OF_ACCOUNT,
@@ -95,12 +100,12 @@ _MONEY_MOVED = (
     )
     .order_by(_EVENTS.seq)
 )
-_UNCLOSED = (
+_UNCLOSED = Question(
     select(tables.orders)
     .where(_ORDERS.account == _ACCOUNT, *is_unclosed(), _ORDERS.cycle_id != _CYCLE_ID)
     .order_by(literal_column("orders.rowid"))
 )
-_TOUCHED = (
+_TOUCHED = Question(
     select(_EVENTS.cl_ord_id)
     .distinct()
     .where(
@@ -160,8 +165,8 @@ def load(connection: Connection, account: str) -> Loaded:
 
 def read_head(connection: Connection, account: str) -> Head:
     """The end of the chain, checked against its last row."""
-    last = connection.execute(_LAST_ROW, {"account": account}).first()
-    found = connection.execute(_all_of(tables.heads), {"account": account}).first()
+    last = _LAST_ROW.first(connection, account=account)
+    found = _all_of(tables.heads).first(connection, account=account)
     start = (0, genesis(account))
     seq, link = start if last is None else (last.seq, last.hash)
     if found is None:
@@ -183,11 +188,11 @@ def last_seq(connection: Connection, account: str) -> int:
 
 def last_version(connection: Connection, cycle_id: str, account: str | None = None) -> int:
     """Version of the newest fact of a cycle; 0 where it has none."""
-    named = {"cycle_id": cycle_id, "account": account}
-    found = connection.execute(_newest_version(is_account_named=account is not None), named).scalar()
+    question = _newest_version(is_account_named=account is not None)
+    found = question.first(connection, cycle_id=cycle_id, account=account)
     if found is None:
-        found = connection.execute(_ARCHIVED_VERSION, named).scalar()
-    return found or 0
+        found = _ARCHIVED_VERSION.first(connection, cycle_id=cycle_id)
+    return found.version if found is not None else 0
 
 
 @cache
@@ -198,9 +203,14 @@ def _facts_of_cycle(*, is_account_named: bool) -> Select[Any]:
 
 
 @cache
-def _newest_version(*, is_account_named: bool) -> Select[Any]:
+def _newest_version(*, is_account_named: bool) -> Question:
     facts = _facts_of_cycle(is_account_named=is_account_named)
-    return facts.with_only_columns(_EVENTS.version).order_by(_EVENTS.version.desc()).limit(1)
+    return Question(facts.with_only_columns(_EVENTS.version).order_by(_EVENTS.version.desc()).limit(1))
+
+
+@cache
+def _whole_cycle(*, is_account_named: bool) -> Question:
+    return Question(_facts_of_cycle(is_account_named=is_account_named).order_by(_EVENTS.version))
 
 
 @lru_cache(maxsize=256)
@@ -212,15 +222,15 @@ def _of_kind(kind: str, limit: int | None) -> Select[Any]:
 
 
 @lru_cache(maxsize=16)
-def _newest_of_each(kinds: tuple[str, ...]) -> Select[Any]:
+def _newest_of_each(kinds: tuple[str, ...]) -> Question:
     rows = [_of_kind(kind, 1).with_only_columns(_EVENTS.seq).scalar_subquery() for kind in kinds]
-    return select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq.in_(rows))
+    return Question(select(*STORED).where(_OF_ACCOUNT, _EVENTS.seq.in_(rows)))
 
 
 @cache
-def _all_of(table: Table) -> Select[Any]:
+def _all_of(table: Table) -> Question:
     """Every row of an account in a small table."""
-    return select(table).where(table.c.account == _ACCOUNT)
+    return Question(select(table).where(table.c.account == _ACCOUNT))
 
 
 def recorded(row: Any) -> Recorded:
@@ -236,13 +246,12 @@ def facts_of_cycle(connection: Connection, cycle_id: str, account: str | None = 
 
 def rows_of_cycle(connection: Connection, cycle_id: str, account: str | None = None) -> Iterable[Any]:
     """The same as stored."""
-    statement = _facts_of_cycle(is_account_named=account is not None).order_by(_EVENTS.version)
-    return connection.execute(statement, {"cycle_id": cycle_id, "account": account})
+    return _whole_cycle(is_account_named=account is not None).rows(connection, cycle_id=cycle_id, account=account)
 
 
 def last_cycle(connection: Connection, account: str) -> Any:
     """The newest cycle's ``cycle_id`` and the row ``opened_seq`` at which it opened; None before the first."""
-    return connection.execute(_LAST_CYCLE, {"account": account}).first()
+    return _LAST_CYCLE.first(connection, account=account)
 
 
 def last_of_kind(connection: Connection, account: str, kind: str) -> Recorded | None:
@@ -263,7 +272,7 @@ def newest_of_kinds(connection: Connection, account: str, kinds: Iterable[str]) 
 
 def newest_of_each(connection: Connection, account: str, kinds: tuple[str, ...]) -> dict[str, Recorded]:
     """The newest fact of each of such kinds that the account has, by kind; in one question."""
-    rows = connection.execute(_newest_of_each(kinds), {"account": account})
+    rows = _newest_of_each(kinds).rows(connection, account=account)
     return {row.kind: recorded(row) for row in rows}
 
 
@@ -277,7 +286,7 @@ def _rows_of_kind(connection: Connection, account: str, kind: str, limit: int | 
 
 
 def _load_account(connection: Connection, state: AccountState) -> None:
-    account = connection.execute(_all_of(tables.accounts), {"account": state.account}).first()
+    account = _all_of(tables.accounts).first(connection, account=state.account)
     if account is None:
         return
     state.cash = account.cash
@@ -293,7 +302,7 @@ def _load_account(connection: Connection, state: AccountState) -> None:
             author=account.halt_author,
             inbox_id=account.halt_inbox_id,
         )
-    first = connection.execute(_FIRST_ROW, {"account": state.account}).first()
+    first = _FIRST_ROW.first(connection, account=state.account)
     if first is not None:
         opened = recorded(first).event
         state.opened = opened if isinstance(opened, AccountOpened) else None
@@ -360,8 +369,7 @@ def ledgers_of(connection: Connection, state: AccountState, opened_seq: int, seq
 def ledgers_since(connection: Connection, account: str, ledgers: Ledgers, opened_seq: int, seq: int) -> Ledgers | None:
     """The ledgers at row ``seq``, from those with which the cycle of row ``opened_seq`` began."""
     found: Ledgers | None = ledgers
-    since = {"account": account, "opened_seq": opened_seq, "seq": seq}
-    for row in connection.execute(_MONEY_MOVED, since):
+    for row in _MONEY_MOVED.rows(connection, account=account, opened_seq=opened_seq, seq=seq):
         event = recorded(row).event
         assert isinstance(event, OrderFilled | BuysRevalidated)
         found = booked(found, event)
@@ -371,22 +379,21 @@ def ledgers_since(connection: Connection, account: str, ledgers: Ledgers, opened
 def _load_parked(connection: Connection, state: AccountState, opened_seq: int) -> None:
     current = "" if state.cycle is None else state.cycle.cycle_id
     earlier = {"account": state.account, "cycle_id": current}
-    for order in whole_orders(connection, state.account, connection.execute(_UNCLOSED, earlier).mappings().all()):
+    for order in whole_orders(connection, state.account, _UNCLOSED.mappings(connection, **earlier)):
         state.parked[order.cl_ord_id] = order
-    touched = connection.execute(_TOUCHED, {**earlier, "opened_seq": opened_seq}).scalars().all()
+    touched = [row.cl_ord_id for row in _TOUCHED.rows(connection, **earlier, opened_seq=opened_seq)]
     state.parked.update(recall_orders(connection, state.account, touched))
 
 
 def _load_lists(connection: Connection, state: AccountState) -> None:
     account = state.account
-    mine = {"account": account}
-    for row in connection.execute(_all_of(tables.holdings), mine).mappings():
+    for row in _all_of(tables.holdings).mappings(connection, account=account):
         state.holdings[row["symbol"]] = HOLDINGS.value(row)
-    for row in connection.execute(_all_of(tables.blacklist), mine).mappings():
+    for row in _all_of(tables.blacklist).mappings(connection, account=account):
         state.blacklist[row["symbol"]] = BLACKLIST.value(row)
-    for row in connection.execute(_all_of(tables.frozen), mine).mappings():
+    for row in _all_of(tables.frozen).mappings(connection, account=account):
         state.frozen[row["symbol"]] = row["reason"]
-    for row in connection.execute(_all_of(tables.external_orders), mine).mappings():
+    for row in _all_of(tables.external_orders).mappings(connection, account=account):
         state.external[row["order_id"]] = EXTERNAL.value(row)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, literal_column, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from oms.journal import tables
 from oms.journal.projection import ORDERS
@@ -56,12 +57,12 @@ def recall_orders(connection: Connection, account: str, cl_ord_ids: Collection[s
     """Those of these orders that the account has, by our own key."""
     found: dict[str, Order] = {}
     for some in _in_parts(cl_ord_ids):
-        rows = connection.execute(_NAMED, {"account": account, "cl_ord_ids": some}).mappings().all()
+        rows = list(map(dict, connection.execute(_NAMED, {"account": account, "cl_ord_ids": some}).mappings()))
         found.update((order.cl_ord_id, order) for order in whole_orders(connection, account, rows))
     return found
 
 
-def whole_orders(connection: Connection, account: str, rows: Sequence[RowMapping]) -> list[Order]:
+def whole_orders(connection: Connection, account: str, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
     """The orders of these rows with their executions, which the table of fills holds."""
     orders = [ORDERS.value(row) for row in rows]
     executions: defaultdict[str, list[str]] = defaultdict(list)
