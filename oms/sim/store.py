@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from oms.errors import StorageError
@@ -73,10 +73,34 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+class _Kept(sqlite3.Connection):
+    """A connection that serves one process after another of a world: what it has prepared need not be prepared again.
+
+    Only one that was given back in order; that of a process which died or failed is closed.
+    """
+
+    resting: list[_Kept]
+    """Where it waits for the next process."""
+    is_spoiled = False
+
+    def close(self) -> None:
+        if self.is_spoiled:
+            super().close()
+        else:
+            self.resting.append(self)
+
+    def spoil(self) -> None:
+        """Close it at the next occasion."""
+        self.is_spoiled = True
+
+
 class _Place(threading.local):
-    """Which database the next connection goes to."""
+    """Which database the next connection goes to, and those to it that are free."""
 
     name = ""
+
+    def __init__(self) -> None:
+        self.resting: list[_Kept] = []
 
 
 _place = _Place()
@@ -90,9 +114,15 @@ def _engine() -> Engine:
     """
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(_place.name, uri=True, isolation_level=None)
+        if _place.resting:
+            return _place.resting.pop()
+        made = sqlite3.connect(_place.name, uri=True, isolation_level=None, factory=_Kept, cached_statements=256)
+        made.resting = _place.resting
+        return made
 
-    return create_engine("sqlite://", poolclass=NullPool, creator=connect)
+    engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
+    event.listen(engine, "invalidate", lambda connection, *_: connection.spoil())
+    return engine
 
 
 @cache
@@ -118,6 +148,7 @@ class SqliteStore(Store):
         self._durable = _empty_image()
         self._lucky: bytes | None = None
         self._name, self._kept = self._load(self._durable)
+        self._resting: list[_Kept] = []
 
     @staticmethod
     def _load(image: bytes) -> tuple[str, sqlite3.Connection]:
@@ -129,7 +160,7 @@ class SqliteStore(Store):
         return name, kept
 
     def open(self, clock: Clock, process: ProcessInfo, lease_s: float) -> Journal:
-        _place.name = self._name
+        _place.name, _place.resting = self._name, self._resting
         connection = _engine().connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             tune_writer(driver(connection), in_memory=True)
@@ -154,7 +185,7 @@ class SqliteStore(Store):
             self._lucky = self._kept.serialize()
 
     def cut_power(self) -> None:
-        self._kept.close()
+        self.close()
         image = self._lucky if self._lucky is not None and self._chance.random() < 0.5 else self._durable
         self._durable, self._lucky = image, None
         self._name, self._kept = self._load(image)
@@ -173,6 +204,10 @@ class SqliteStore(Store):
         return sqlite3.OperationalError("disk I/O error")
 
     def close(self) -> None:
+        for connection in self._resting:
+            connection.spoil()
+            connection.close()
+        self._resting.clear()
         self._kept.close()
 
 
