@@ -173,7 +173,8 @@ class Driver:
             signal = self._stopping()
             if signal is not None:
                 return Ending(exit_code=signal, why="stopped; the next run goes on where this one ended")
-            self.operators()
+            if not idle_steps:  # else the last step took no time: who wrote meanwhile is heard before the next send
+                self.operators()
             self.tend()
             self.journal.renew()
             self.look_at_the_clock()
