@@ -57,12 +57,12 @@ def recall_orders(connection: Connection, account: str, cl_ord_ids: Collection[s
     """Those of these orders that the account has, by our own key."""
     found: dict[str, Order] = {}
     for some in _in_parts(cl_ord_ids):
-        rows = list(map(dict, connection.execute(_NAMED, {"account": account, "cl_ord_ids": some}).mappings()))
+        rows = connection.execute(_NAMED, {"account": account, "cl_ord_ids": some}).mappings().all()
         found.update((order.cl_ord_id, order) for order in whole_orders(connection, account, rows))
     return found
 
 
-def whole_orders(connection: Connection, account: str, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
+def whole_orders(connection: Connection, account: str, rows: Sequence[Mapping[Any, Any]]) -> list[Order]:
     """The orders of these rows with their executions, which the table of fills holds."""
     orders = [ORDERS.value(row) for row in rows]
     executions: defaultdict[str, list[str]] = defaultdict(list)
