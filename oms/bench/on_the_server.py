@@ -17,8 +17,8 @@ class Look:
 
     syncs: int
     """Flushes of the log so far, by whomever."""
-    syncs_of_writer: int
-    """Of these, those of the server's own log writer."""
+    syncs_of_its_own: int
+    """Of these, those of the server's own processes: its log writer, its vacuum."""
     size: int
     """Bytes of the schema's tables and indices."""
     events: int
@@ -28,11 +28,11 @@ class Look:
 
 def look(raw: psycopg.Connection[Any], schema: str) -> Look:
     """Ask it for all of these."""
-    syncs, of_writer = _syncs(raw)
+    syncs, of_its_own = _syncs(raw)
     events = raw.execute(f"SELECT sum(seq) FROM {schema}.heads".encode()).fetchone()  # noqa: S608  # our own name
     return Look(
         syncs=syncs,
-        syncs_of_writer=of_writer,
+        syncs_of_its_own=of_its_own,
         size=_size(raw, schema),
         events=int(events[0]) if events and events[0] else 0,
         cpu_s=_cpu(raw),
@@ -43,7 +43,10 @@ def _syncs(raw: psycopg.Connection[Any]) -> tuple[int, int]:
     """The column moved in release 18, which also tells whose they are."""
     raw.execute("SELECT pg_stat_force_next_flush()")
     for sql in (
-        "SELECT sum(fsyncs), sum(fsyncs) FILTER (WHERE backend_type = 'walwriter') FROM pg_stat_io WHERE object = 'wal'",
+        (
+            "SELECT sum(fsyncs), sum(fsyncs) FILTER (WHERE backend_type <> 'client backend') FROM pg_stat_io"
+            " WHERE object = 'wal'"
+        ),
         "SELECT wal_sync, 0 FROM pg_stat_wal",
     ):
         with suppress(psycopg.Error):

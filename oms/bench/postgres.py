@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import Queue
@@ -33,6 +34,8 @@ COMMITS = 3
 """Barriers of a cycle that tells the world: the least durable work (see docs/scale.md)."""
 
 
+OPENED_AT_ONCE = 8
+"""Accounts: one by one each would wait for the disk alone."""
 SETUP_S = 300.0
 """Longest wait until every account of every worker has its connection and its first cycle."""
 
@@ -53,7 +56,7 @@ class Run:
     syncs_a_cycle: float
     """Flushes of the server's log for each cycle, from its own statistics."""
     own_syncs_a_cycle: float
-    """Of these, those that the server's log writer makes by itself (``wal_writer_delay``); 0 where it does not tell."""
+    """Of these, those that the server's own processes make (its log writer, its vacuum); 0 where it does not tell."""
     worker_ms_a_cycle: float
     """Processor time of the workers for each cycle."""
     server_ms_a_cycle: float | None
@@ -161,7 +164,7 @@ def _run(place: Address, workers: int, accounts: int, seconds: float) -> Run:
         own_commits_a_second=round(own, 1),
         floor_cycles_a_second=round(floor / COMMITS, 2),
         syncs_a_cycle=round((after.syncs - before.syncs) / cycles, 3),
-        own_syncs_a_cycle=round((after.syncs_of_writer - before.syncs_of_writer) / cycles, 3),
+        own_syncs_a_cycle=round((after.syncs_of_its_own - before.syncs_of_its_own) / cycles, 3),
         worker_ms_a_cycle=round(1000 * sum(each.cpu_s for each in done) / cycles, 1),
         server_ms_a_cycle=None if cpu is None else round(1000 * cpu / cycles, 1),
         bytes_an_event=round((after.size - before.size) / max(after.events - before.events, 1), 1),
@@ -184,15 +187,18 @@ def _work(url: str, accounts: list[str], seconds: float, gates: tuple[Any, Any, 
     counts: list[tuple[int, int]] = []
     ready, start, finish = gates
     with TemporaryDirectory(prefix="oms-bench-") as folder, ExitStack() as stack:
-        benches = []
-        for account in accounts:
+
+        def opened(account: str) -> CycleBench:
             place = Path(folder) / account
             place.mkdir()
             journal = open_postgres(parse(url), account, "paper", SystemClock(), 600.0)
             made = CycleBench(place, journal=journal, mailbox=PostgresInbox(parse(url), account, journal.connection))
             stack.callback(made.close)
             made.cycle()
-            benches.append(made)
+            return made
+
+        with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+            benches = list(pool.map(opened, accounts))
         _count_in(benches, parse(url))
         ready.wait()
         start.wait()

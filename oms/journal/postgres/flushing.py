@@ -21,18 +21,22 @@ from oms.journal.postgres.driver import over
 from oms.journal.postgres.exchange import text_of
 
 LONGEST_S = 0.3
-"""Seconds that a barrier waits at most for others to join it, and only where another came within as many before it.
+"""Seconds that a barrier waits at most for others to join it.
 
 A little more than the server's own log writer (``wal_writer_delay``) lets pass between two flushes, which then cover nearly
 all of them; docs/scale.md has the measurement.
 """
-LOOK_S = 0.02
-"""Seconds between two looks: how far the log has come, and whether this process still computes.
+LATELY_S = 1.0
+"""It waits for nobody where no other account had a barrier in so many seconds.
 
-Where it does not, nobody else is on the way.
+Those that are released together come together again, with a pause between.
 """
-IDLE = 0.1
-"""Share of a processor below which it does not."""
+LOOK_S = 0.02
+"""Seconds between two looks how far the log has come."""
+IDLE_S = 0.06
+"""Seconds over which is seen whether this process computes: where it does not, nobody else is on the way."""
+IDLE = 0.05
+"""Share of a processor below which it does not. Many processes that crowd a machine each have little of it."""
 DURABLE = ("on", "remote_write", "remote_apply")
 """Values of ``synchronous_commit`` under which a commit waits for the disk."""
 
@@ -152,7 +156,7 @@ class Flusher:
         self._came.pop(who, None)
         others = next(reversed(self._came.values()), None)
         self._came[who] = now
-        return now + LONGEST_S if others is not None and now - others < LONGEST_S else now
+        return now + LONGEST_S if others is not None and now - others < LATELY_S else now
 
     def _tell_leader(self) -> None:
         """Nobody is left who could come: the one that waits for them need not."""
@@ -189,10 +193,12 @@ class Flusher:
             if me.bell.wait(min(left, LOOK_S)):
                 me.bell.clear()
                 continue
-            before, then = spent, since
-            spent, since = time.process_time(), time.monotonic()
-            if self._is_idle(spent - before, since - then):
-                return
+            passed = time.monotonic() - since
+            if passed >= IDLE_S:
+                computed = time.process_time() - spent
+                if self._is_idle(computed, passed):
+                    return
+                spent, since = spent + computed, since + passed
 
     def _is_idle(self, computed: float, passed: float) -> bool:
         """Nobody in this process computes, so nobody is on the way to a barrier."""
