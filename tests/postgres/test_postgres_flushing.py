@@ -252,6 +252,7 @@ class TestSharing:
         assert flusher._ask(force=False, beyond=None).flushed > 0
         server.set("synchronous_standby_names", "nobody")
         try:
+            wait_until(lambda: named_by(flusher) == "nobody")  # the server tells its processes when it gets to it
             assert flusher._ask(force=False, beyond=None).flushed == 0
         finally:
             server.set("synchronous_standby_names", None)
@@ -399,6 +400,11 @@ class TestFailure:
             each.join(timeout=60)
         assert not any(each.is_alive() for each in crowd)
         assert flusher.broken == []
+
+
+def named_by(flusher: _Watched) -> Any:
+    assert flusher._kept is not None
+    return flusher._kept.exec_driver_sql("SELECT current_setting('synchronous_standby_names')").scalar()
 
 
 class _Struck(Exception):
