@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from oms.config import LoadedConfig
+from oms.errors import DamagedError, UsageError
 from oms.gateways.paper import PaperBroker
+from oms.gateways.paper.book import FIRST_NUMBER
 from oms.gateways.paper.twin import MarketOfAccount, RealAccount, TwinBroker
+from oms.journal.reader import open_reader
+from oms.journal.statements import statements
 from oms.places import Places
 from oms.ports import Clock, Market
 
@@ -29,6 +35,7 @@ def paper_of(loaded: LoadedConfig, market: Market, clock: Clock, where: Places, 
         watching=watching,
         currency=loaded.config.market.trades_in,
         patience=None if market.skips_nights else PATIENCE,
+        used=partial(used_up_to, where),
         **_terms(loaded, market),
     )
 
@@ -63,6 +70,7 @@ def twin_of(
         watching=watching,
         currency=funds.currency,
         others={balance.currency: balance.cash for balance in funds.others},
+        used=partial(used_up_to, where),
         **_terms(loaded, market),
     )
     twin.account = account
@@ -78,6 +86,28 @@ def twin_of(
             f"the twin goes on from the last dry run; to begin anew, remove {where.paper.name} and {where.journal.name}"
         )
     return twin
+
+
+def used_up_to(where: Places) -> int:
+    """The highest number by which the journal knows an order or an execution of a paper book, which may be gone.
+
+    A journal that was restored on a new machine meets a new book there; what that calls ``E1`` must not be what the journal
+    has booked as ``E1``.
+    """
+    try:
+        with closing(open_reader(where.journal_url)) as reader, reader.asking("looking for numbers", whole=False) as c:
+            raw, account = statements(c), (reader.account,)
+            numbers = raw.execute("SELECT order_no FROM orders WHERE account = ? AND order_no IS NOT NULL", account)
+            names = raw.execute("SELECT exec_id FROM fills WHERE account = ?", account)
+            orders = [int(number) - FIRST_NUMBER for (number,) in numbers if _counts(number)]
+            executions = [int(name[1:]) for (name,) in names if _counts(name[1:])]
+    except (UsageError, DamagedError):  # there is none, or the engine will say what is wrong with it
+        return 0
+    return max([0, *orders, *executions])
+
+
+def _counts(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 def _terms(loaded: LoadedConfig, market: Market) -> dict[str, Any]:

@@ -168,6 +168,18 @@ def _leftovers(home: Home) -> list[str]:
     return [str(path) for path in home.folder.rglob("*") if path.name.startswith((PREFIX, UNFINISHED))]
 
 
+def test_a_paper_broker_that_begins_anew_repeats_no_name(old: Home, tmp_path: Path) -> None:
+    """On a fresh machine its book is new: numbers and executions go on after those of the journal, and all is booked."""
+    fresh = Home(tmp_path / "fresh")
+    fresh.restore(whole(old).path)
+    booked = [data["exec_id"] for kind, data in fresh.facts() if kind == "order_filled"]
+    for _ in range(2):
+        assert fresh.run().exit_code == 0
+    names = [data["exec_id"] for kind, data in fresh.facts() if kind == "order_filled"]
+    assert len(set(names)) == len(names) > len(booked)
+    assert is_whole(fresh)
+
+
 def test_a_backup_says_what_it_holds_and_what_not(old: Home) -> None:
     """With the archives it is of the newer format and names nothing beside it; without them it is of the old one."""
     with_all, without = whole(old), old.back_up(with_journal=True)

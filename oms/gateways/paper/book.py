@@ -28,7 +28,8 @@ from oms.model.order import BrokerState, OrdType, Side
 BUSY_WAIT_S = 10.0
 """How long a call waits for another process that writes the book."""
 
-_FIRST_NUMBER = 1_000_000
+FIRST_NUMBER = 1_000_000
+"""Added to the count of order numbers, so that they look like a broker's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,10 +197,14 @@ class Book:
         now: datetime,
         currency: str,
         others: Mapping[str, Decimal],
+        *,
+        used: int = 0,
     ) -> None:
-        """Make the tables and write the opening balances; once in a book's life."""
+        """Make the tables and write the opening balances; once in a book's life. Nothing gets a number up to ``used``."""
         for statement in _statements(schema.TABLES):
             self._connection.execute(statement)
+        for table in ("numbers", "orders", "executions") if used else ():
+            self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, used))
         self._insert("account", id=1, cash=0, day=None, currency=currency)
         self.log(LogKind.OPENED, now, price=cash, text="opening cash")
         self.add_cash(cash)
@@ -281,12 +286,12 @@ class Book:
 
     def reserve(self, now: datetime) -> str:
         """The next order number; no other call ever gets it."""
-        return str(_FIRST_NUMBER + self._insert("numbers", reserved_at=to_instant(now)))
+        return str(FIRST_NUMBER + self._insert("numbers", reserved_at=to_instant(now)))
 
     def is_reserved(self, order_no: str) -> bool:
         if not (order_no.isascii() and order_no.isdecimal() and len(order_no) < 19):
             return False
-        return bool(self._one("SELECT count(*) FROM numbers WHERE number = ?", int(order_no) - _FIRST_NUMBER))
+        return bool(self._one("SELECT count(*) FROM numbers WHERE number = ?", int(order_no) - FIRST_NUMBER))
 
     def position(self, symbol: str) -> tuple[Decimal, Decimal | None]:
         """Shares held and their average cost, where that is known."""

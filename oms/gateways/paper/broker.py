@@ -40,9 +40,10 @@ _BLIND = Look(day=None, is_open=False, settles=None, quotes={}, ranges={})
 class PaperBroker(Broker):
     """A cash account at a broker that fills against a market's quotes, as :mod:`.matching` says.
 
-    Opening cash and positions are written when the file is new; an existing book keeps its own. Money in the account's
-    ``currency``, fractions as fractions (``slippage`` 0.0005 is 0.05 %); ``others`` is money in other currencies, which
-    pays for nothing here. Orders are good for the day. The book moves when it is used: each call first lets expire,
+    Opening cash and positions are written when the file is new; an existing book keeps its own. ``used`` says, for a new
+    one, up to which number an earlier book counted orders and executions: their names never come again. Money in the
+    account's ``currency``, fractions as fractions (``slippage`` 0.0005 is 0.05 %); ``others`` is money in other currencies,
+    which pays for nothing here. Orders are good for the day. The book moves when it is used: each call first lets expire,
     trade and settle what was due by then.
 
     ``session`` answers the session of the market's present day: outside it orders are refused (``market_closed``) and
@@ -85,6 +86,7 @@ class PaperBroker(Broker):
         currency: str = "USD",
         others: Mapping[str, Decimal] = NO_MONEY,
         patience: timedelta | None = None,
+        used: Callable[[], int] = int,
     ) -> None:
         self.capabilities = Capabilities(
             reserves_numbers=True, refuses_repeats=REPEATS_REFUSED_FOR, reports_executions=True, currency=currency
@@ -100,19 +102,24 @@ class PaperBroker(Broker):
         self._glimpses = None if patience is None else Glimpses(self._see, patience.total_seconds())
         self._book = Book(path, model)
         try:
-            self._open_account(cash, positions, others)
+            self._open_account(cash, positions, others, used)
         except BaseException:
             self._book.close()
             raise
 
     def _open_account(
-        self, cash: Decimal, positions: Mapping[str, Decimal | int], others: Mapping[str, Decimal]
+        self,
+        cash: Decimal,
+        positions: Mapping[str, Decimal | int],
+        others: Mapping[str, Decimal],
+        used: Callable[[], int],
     ) -> None:
         currency = self.capabilities.currency
         if self._book.version() < schema.VERSION:
+            taken = used() if self._book.version() == 0 else 0
             with self._reading():
                 if self._book.version() == 0:  # nobody else made it meanwhile
-                    self._book.create(cash, positions, self._clock.now(), currency, others)
+                    self._book.create(cash, positions, self._clock.now(), currency, others, used=taken)
                 self._book.move_up()
         with self._reading("BEGIN"):
             kept = self._book.currency()
