@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Question:
             meant = translate(error, self._path, "answering in SQL")
             if isinstance(meant, DamagedError):
                 return meant
-        return UsageError(f"SQL: {error}")
+        return UsageError(f"SQL: {error}{_nearest(str(error))}")
 
     def rows(self) -> Iterator[Sequence[Any]]:
         """The rows, a batch at a time; bytes are shown in hexadecimal."""
@@ -148,3 +149,14 @@ def distinct(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return found
+
+
+def _nearest(problem: str) -> str:
+    """For a view or a column that is spelled wrongly, the one that was meant, or where they are listed."""
+    _, found, name = problem.partition("no such table: ")
+    if found:
+        meant = get_close_matches(name, [view.name for view in VIEWS], 1)
+        return f"; did you mean {meant[0]}?" if meant else f"; there are {', '.join(view.name for view in VIEWS)}"
+    _, found, name = problem.partition("no such column: ")
+    meant = get_close_matches(name.rpartition(".")[2], sorted({c.name for view in VIEWS for c in view.columns}), 1)
+    return f"; did you mean {meant[0]}?" if found and meant else ""

@@ -119,4 +119,7 @@ def anchor(*, json_: bool, dry_run: bool, to: Path | None) -> None:
 def _anchored(answer: Answer) -> Iterator[str]:
     done = "anchored" if answer["added"] else "was anchored already"
     yield f"row {answer['seq']} {done} in {answer['file']}: {answer['hash']}"
-    yield f"{count(answer['checked'], 'earlier anchor')} in it fit the journal ({moment(datetime.now(UTC))})"
+    if answer["checked"]:
+        yield f"{count(answer['checked'], 'earlier anchor')} in it fit the journal ({moment(datetime.now(UTC))})"
+    else:
+        yield "it is the first anchor there"

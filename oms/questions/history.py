@@ -141,7 +141,16 @@ def explain(desk: Desk, kind: str | None, name: str) -> dict[str, Any]:
             return room.explain_cycle(reader, name, _rules_of())
         if chosen == "order":
             return room.explain_order(reader, name, _rules_of())
-        return room.explain_symbol(reader, symbol_of(name), _rules_of())
+        try:
+            symbol = symbol_of(name)
+        except UsageError as error:
+            if kind is not None:
+                raise
+            raise UnknownName(
+                f"there is no cycle and no order {name!r} in {reader.where} (`cycle list`, `order list` show those there "
+                f"are), nor a symbol: {error}"
+            ) from None
+        return room.explain_symbol(reader, symbol, _rules_of())
 
     return desk.ask_for_one(question)
 

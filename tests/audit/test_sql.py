@@ -187,3 +187,19 @@ def test_views_are_entered_by_an_index(story: Path, statement: str, door: str) -
     plan = [str(row[3]) for row in asked(story, f"EXPLAIN QUERY PLAN {statement}")]
     assert any(door in line for line in plan), plan
     assert not [line for line in plan if line.startswith("SCAN") and "VIRTUAL TABLE" not in line], plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("SELECT * FROM v_ordrs", "did you mean v_orders?"),
+        ("SELECT symbl FROM v_orders", "did you mean symbol?"),
+        ("SELECT o.symbl FROM v_orders AS o", "did you mean symbol?"),
+        ("SELECT * FROM whatever", "there are v_"),
+    ],
+)
+def test_a_name_that_is_spelled_wrongly_brings_the_right_one(asked: str, told: str, story: Path) -> None:
+    """Of a view or a column; where none is near, the views are listed."""
+    with pytest.raises(UsageError) as refused:
+        sql.answer(story, asked)
+    assert told in str(refused.value)
