@@ -7,7 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from oms.model.account import Position
-from oms.model.order import ZERO, Side
+from oms.model.order import ZERO
+from oms.model.plan import promised_of
 from oms.model.state import AccountState
 
 
@@ -25,9 +26,5 @@ def _ours(position: Position, state: AccountState) -> Position:
     held = state.holdings.get(position.symbol)
     if held is None or not position.sellable.is_finite():
         return position
-    selling = sum(
-        order.leaves_qty
-        for order in state.orders
-        if order.symbol == position.symbol and order.side is Side.SELL and not order.is_closed
-    )
+    selling = promised_of(state.orders, position.symbol)
     return replace(position, sellable=min(position.sellable, max(held.qty - Decimal(selling), ZERO)))
