@@ -48,6 +48,12 @@ def test_each_currency_has_its_own_ledger() -> None:
         ("SGD", 20, 50, 70),
     ]
     assert ledgers.of("HKD") == list(ledgers)[2]
+
+
+def test_a_journal_begins_with_the_other_currencies_that_hold_something() -> None:
+    """What is empty has no ledger yet, and the account's own is not there twice."""
+    ledgers = start(balance("USD", "5"), balance("SGD", "0"), balance("HKD", "-3"))
+    assert [(each.currency, int(each.cash)) for each in ledgers] == [("USD", 1000), ("HKD", -3)]
     assert ledgers.of("JPY") is None
 
 
