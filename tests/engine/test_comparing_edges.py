@@ -65,6 +65,12 @@ class TestSplits:
         found = only(account(position("AAA", "100")), position("AAA", "200", avg_cost=avg_cost))
         assert (found.kind is DifferenceKind.CORPORATE_ACTION) is is_split
 
+    @pytest.mark.parametrize(("here", "there"), [(("100", "0.40"), ("200", "0.50")), (("1", "0.80"), ("2", "5"))])
+    def test_a_cost_that_is_told_counts_however_small(self, here: tuple[str, str], there: tuple[str, str]) -> None:
+        """Of a share that costs less than one, and of a holding that did."""
+        found = only(account(position("AAA", here[0], avg_cost=here[1])), position("AAA", there[0], avg_cost=there[1]))
+        assert found.kind is DifferenceKind.SURPLUS
+
     def test_a_holding_without_a_cost_is_judged_by_its_ratio(self) -> None:
         """Such as shares that were given away."""
         found = only(account(position("AAA", "100", avg_cost="0")), position("AAA", "200", avg_cost="5"))
@@ -124,6 +130,7 @@ class TestCosts:
         """By one share either way."""
         assert only(account(position("AAA", "100")), position("AAA", "99")).kind is DifferenceKind.MISSING
         assert only(account(position("AAA", "100")), position("AAA", "101")).kind is DifferenceKind.SURPLUS
+        assert only(account(position("AAA", "100")), position("AAA", "100.5")).kind is DifferenceKind.SURPLUS
 
 
 class TestNewSymbols:
@@ -146,6 +153,8 @@ class TestNewSymbols:
             (["AAA:100"], ["BBB:100", "CCC:100"]),
             (["AAA:100", "BBB:50"], ["BBB:150"]),
             (["AAA:100"], ["AAA:50", "BBB:50"]),
+            (["AAA:100"], ["AAA:50", "BBB:100"]),
+            (["AAA:100", "BBB:10"], ["BBB:100"]),
         ],
     )
     def test_anything_else_is_no_new_symbol(self, held: list[str], shown: list[str]) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from oms.engine.operators import carry_out
+from oms.engine.standing import COMMAND
 from oms.model.difference import Difference, DifferenceKind
 from oms.model.event import Blacklisted, CommandAnswered, Reconciled
 from tests.engine.test_operators import in_doubt, message, tell
@@ -111,6 +112,8 @@ class TestTheRest:
         """It is named as the broker names it: by its id, else by the word of its status."""
         story = Story().opens(intent("S0", "AAA")).sends("S0").acknowledges("S0").doubts("S0", raw="What")
         assert tell(story, "resolve", cl_ord_id="S0") == "refused: the broker has S0 as id-S0, so it cannot be voided"
+        story = Story().opens(intent("S0", "AAA")).sends("S0").acknowledges("S0").doubts("S0")
+        assert tell(story, "resolve", cl_ord_id="S0") == "refused: the broker has S0 as id-S0, so it cannot be voided"
         story = in_doubt()
         story.doubts("S0", raw="What")
         assert (
@@ -125,6 +128,12 @@ class TestTheRest:
         assert [event.kind for event in events] == ["order_voided", "command_answered"]
         assert isinstance(events[1], CommandAnswered)
         assert events[1].accepted
+
+    def test_a_restore_that_says_nothing_is_refused(self) -> None:
+        """It is answered like any other row that makes no sense."""
+        events, answer = carry_out(Story().state, message(COMMAND))
+        assert [event.kind for event in events] == ["command_answered"]
+        assert answer.startswith("refused: ")
 
     def test_no_command_of_ours(self) -> None:
         """It is refused by its name."""

@@ -45,7 +45,6 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_operators_edges.py",
         "tests/engine/test_operators.py",
         "tests/engine/test_armed.py",
-        "tests/backup/test_after_restore.py",
     ),
     "oms.engine.patience": ("tests/engine/test_patience.py", "tests/engine/test_conductor.py"),
     "oms.engine.ours": ("tests/engine/test_patience.py", "tests/engine/test_ours.py"),
