@@ -45,10 +45,12 @@ def scratch_in(memory: Path) -> Path:
 # What the tests kill are processes, not machines, and what processes wrote outlives them here as on a disk. What a disk
 # keeps when the power fails is acted out from the recorded writes and syncs (tests/power), and these are the same ones.
 # Workers and every process that a test starts find the same folder.
-SCRATCH: Path | None = None
+all_passed = False
 if "TMPDIR" not in os.environ and (found := in_memory()) is not None:
-    SCRATCH = scratch_in(found)
-    os.environ["TMPDIR"] = str(SCRATCH)
+    scratch = scratch_in(found)
+    # Registered before anything that a test starts, so called after all of that was stopped.
+    atexit.register(lambda: shutil.rmtree(scratch, ignore_errors=True) if all_passed else None)
+    os.environ["TMPDIR"] = str(scratch)
     tempfile.tempdir = None  # it may have been asked for already
 
 # No example has a deadline. A change is judged by the same examples on every machine, so that what fails fails because of
@@ -60,8 +62,8 @@ if settings.get_current_profile_name() in ("default", "ci"):  # whoever chose an
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
-    if SCRATCH is not None and exitstatus == pytest.ExitCode.OK:
-        atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+    global all_passed  # noqa: PLW0603 - what is called at the exit has no other way to learn it
+    all_passed = exitstatus == pytest.ExitCode.OK
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ how it ended. The child runs ``oms.cli.main`` as ``cli.py`` does, and dies by a 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -31,6 +32,8 @@ IMPORTED = (app, history, journal, migration, options, running, status, store, v
 
 # What the program imports only when it needs it: a child that is somebody else may not find it any more.
 parse_document("mode: paper\n", "nowhere")
+with suppress(ImportError):  # where its driver is installed
+    importlib.import_module("oms.journal.postgres.journal")
 load_config(None, {})  # what checks a configuration is put together by the first one
 create_engine("sqlite://").connect().close()
 
