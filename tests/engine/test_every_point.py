@@ -36,18 +36,34 @@ def is_power(death: str) -> bool:
     return death == "power cut"
 
 
+def every(name: str, step: int) -> range:
+    """Every ``step``-th boundary of a script, beginning with another one in each; all of them in fair weather."""
+    return range(
+        1 if name == "plain" else 1 + len(name) % step, passages(SCRIPTS[name]) + 1, 1 if name == "plain" else step
+    )
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_process_may_die_at_any_point(name: str) -> None:
+    """In every weather, after a death at every second boundary the next process brings the cycle to its end, lawfully."""
+    for kill in every(name, 2):
+        with lived(SCRIPTS[name], (kill,)):
+            pass
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_process_may_die_at_every_point(name: str) -> None:
-    """In every weather, after a death at any boundary the next process brings the cycle to its end, lawfully."""
-    for kill in range(1, passages(SCRIPTS[name]) + 1):
+    """The same at every boundary."""
+    for kill in every(name, 1):
         with lived(SCRIPTS[name], (kill,)):
             pass
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_power_may_fail_at_any_point(name: str) -> None:
-    """The same where the machine restarts and soft commits are lost; every third boundary, beginning with another each."""
-    for kill in range(1 + len(name) % 3, passages(SCRIPTS[name]) + 1, 3):
+    """The same where the machine restarts and soft commits are lost; every third boundary, in fair weather every one."""
+    for kill in every(name, 3):
         with lived(SCRIPTS[name], (kill,), power_cut=True):
             pass
 
@@ -56,15 +72,7 @@ def test_the_power_may_fail_at_any_point(name: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_power_may_fail_at_every_point(name: str) -> None:
     """Every boundary, in every weather."""
-    for kill in range(1, passages(SCRIPTS[name]) + 1):
-        with lived(SCRIPTS[name], (kill,), power_cut=True):
-            pass
-
-
-@pytest.mark.parametrize("name", ["plain"])
-def test_the_power_may_fail_at_every_point_of_a_plain_cycle(name: str) -> None:
-    """Every boundary of a cycle in fair weather."""
-    for kill in range(1, passages(SCRIPTS[name]) + 1):
+    for kill in every(name, 1):
         with lived(SCRIPTS[name], (kill,), power_cut=True):
             pass
 
