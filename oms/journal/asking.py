@@ -1,4 +1,4 @@
-"""The journal's own questions: built by SQLAlchemy, compiled once, and on SQLite asked of the driver itself.
+"""The journal's own questions: built by SQLAlchemy, compiled once for each database, asked of the driver itself.
 
 A start asks a dozen of them, each for a handful of rows; the way through SQLAlchemy takes longer than the answers.
 """
@@ -16,11 +16,13 @@ from sqlalchemy.sql import visitors
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A statement as SQLite takes it."""
+    """A statement as the driver of one database takes it."""
 
     sql: str
     names: tuple[str, ...]
-    """The names of its values, in the order of their question marks."""
+    """The names of its values, in the order of their question marks; none where the driver takes them by name."""
+    asked: frozenset[str]
+    """Values that whoever asks must name."""
     fixed: Mapping[str, Any]
     """Values that are written into the statement."""
     row: Any
@@ -36,17 +38,20 @@ class Question:
 
     def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
-        self._compiled: _Compiled | None = None
+        self._compiled: dict[str, _Compiled] = {}
+        """By the name of the database."""
 
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
-        """Every row of the answer, its columns as attributes."""
-        if connection.dialect.name != "sqlite":
-            return list(connection.execute(self._statement, values).all())
-        compiled = self._compiled or self._compile(connection.dialect)
+        """Every row of the answer, its columns as attributes.
+
+        Raises:
+            KeyError: a value was not named.
+        """
+        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
         raw = connection.connection.driver_connection
         assert raw is not None
-        fixed = compiled.fixed
-        given = [values[name] if name in values else fixed[name] for name in compiled.names]
+        named = {**compiled.fixed, **{name: values[name] for name in compiled.asked}}
+        given = [named[name] for name in compiled.names] if compiled.names else named
         readers, row = compiled.readers, compiled.row
         return [
             row(*[value if read is None else read(value) for read, value in zip(readers, found, strict=True)])
@@ -60,25 +65,21 @@ class Question:
 
     def mappings(self, connection: Connection, **values: Any) -> list[Mapping[str, Any]]:
         """Every row, its columns by name."""
-        if connection.dialect.name != "sqlite":
-            return [dict(row) for row in connection.execute(self._statement, values).mappings()]
         return [row._asdict() for row in self.rows(connection, **values)]
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         parts = visitors.iterate(self._statement)
-        asked = {part.key for part in parts if isinstance(part, BindParameter) and part.required}
+        asked = frozenset(part.key for part in parts if isinstance(part, BindParameter) and part.required)
         # The compiler wants a value of each; ours come when the question is asked.
         compiled = self._statement.compile(dialect=dialect).construct_expanded_state(dict.fromkeys(asked))
-        names = tuple(compiled.positiontup or ())
-        fixed = dict(zip(names, compiled.positional_parameters, strict=True))
         columns = list(self._statement.selected_columns)
-        readers = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
-        self._compiled = made = _Compiled(
+        self._compiled[dialect.name] = made = _Compiled(
             sql=compiled.statement,
-            names=names,
-            fixed={name: value for name, value in fixed.items() if name not in asked},
+            names=tuple(compiled.positiontup or ()),
+            asked=asked,
+            fixed={name: value for name, value in compiled.parameters.items() if name not in asked},
             # Names of columns only; one that begins with an underscore is none of ours.
             row=namedtuple("Row", [column.key for column in columns]),  # type: ignore[misc]  # noqa: PYI024  # known when it runs
-            readers=readers,
+            readers=tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns),
         )
         return made
