@@ -176,7 +176,8 @@ def _wait(orders: Sequence[Order], seen: Seen, rules: Rules) -> Decision:
     out = [order for order in orders if not order.is_finished_for_cycle]
     doubtful = sum(1 for order in out if order.in_doubt)
     side = orders[0].side.value.lower()
-    why = f"{len(out)} {side} orders to be closed" + (f", {doubtful} of them in doubt" if doubtful else "")
+    noun = "order" if len(out) == 1 else "orders"
+    why = f"{len(out)} {side} {noun} to be closed" + (f", {doubtful} of them in doubt" if doubtful else "")
     return held_for_a_person(orders, seen, rules) or ask_again(seen, rules, why)
 
 

@@ -40,7 +40,7 @@ def test_a_sell_that_is_found_after_the_money_came_is_followed_to_its_end_first(
     )
     decision = decided(story)
     assert isinstance(decision.then, Wait)
-    assert "1 sell orders to be closed" in decision.then.why
+    assert "1 sell order to be closed" in decision.then.why
 
 
 def test_a_day_that_is_only_played_is_left_for_that_of_the_settlement() -> None:
