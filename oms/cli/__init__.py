@@ -161,8 +161,19 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stdout.flush()
         code = ended if isinstance(ended, int) else 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost door: all ends here, as one sentence
-        code = _failed(error, debug="--debug" in arguments)
+        code = _ended_by(error, debug="--debug" in arguments)
     sys.exit(code)
+
+
+def _ended_by(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong, and answer the exit code; that of the error also where the terminal is gone."""
+    try:
+        return _failed(error, debug=debug)
+    except OSError:
+        from oms.cli.printer import silence
+
+        silence(sys.stderr)
+        return _failed(error, debug=debug)
 
 
 def _failed(error: BaseException, *, debug: bool) -> int:

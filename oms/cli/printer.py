@@ -65,7 +65,7 @@ class Printer:
                 _write(stream, text)
             except (OSError, ValueError):
                 self._lost.add(err)
-                _silence(stream)
+                silence(stream)
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -81,7 +81,7 @@ def _write(stream: TextIO, text: str) -> None:
         data = data[written or 0 :]
 
 
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Nobody reads this stream any more; what Python itself still flushes into it at the end must not fail."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -161,6 +162,11 @@ class Live:
 
 
 def _console() -> Console:
+    """Draws for the terminal into memory: given the terminal, it writes to it even while it captures what it draws.
+
+    That would be the trading thread's own write, which fails once the terminal is gone.
+    """
     from rich.console import Console
 
-    return Console(stderr=True, emoji=False, markup=False)
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return Console(file=io.StringIO(), force_terminal=is_terminal, emoji=False, markup=False)

@@ -255,6 +255,40 @@ def test_a_terminal_that_goes_away_is_no_reason_to_stop_trading(tiny: Path) -> N
     assert "stays open in SETTLING" in rest
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_that_is_gone_is_no_reason_to_stop_trading(tiny: Path, oms: Oms) -> None:
+    """Every write to it fails from then on, also those of the line that moves; the cycle goes to its end all the same."""
+    (tiny / "config.yaml").write_text(TINY.replace("settle_after: 50ms", "settle_after: 1s"), "utf-8")
+    screen, terminal = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "--signals", "plan.csv"],
+        cwd=tiny, env=environment, stdin=terminal, stdout=terminal, stderr=terminal,
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        while b"SETTLING" not in shown:
+            shown += os.read(screen, 4096)
+        os.close(screen)
+        process.send_signal(signal.SIGHUP)
+        process.wait(timeout=240)
+    assert process.returncode == 0
+    assert oms("cycle", "list", "--json").json["cycles"][0]["outcome"] == "complete"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_that_is_gone_changes_no_exit_code(tiny: Path, oms: Oms) -> None:
+    """Nobody can be told what went wrong; the code still says it to whoever started the program."""
+    screen, terminal = os.openpty()
+    os.close(screen)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "--signals", "nowhere.csv"],
+        cwd=tiny, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=terminal, stdout=terminal, stderr=terminal, check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    assert done.returncode == oms("run", "--signals", "nowhere.csv").code == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_a_second_signal_ends_it_at_once(tiny: Path) -> None:
     """After the first signal both are the system's own again."""
