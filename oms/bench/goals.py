@@ -151,7 +151,7 @@ GOALS: tuple[Goal, ...] = (
         how="facts of 300 characters or less with link, keys and indices; beside them a whole journal by its facts",
         marks=(
             _most("sqlite", 290.0, "bytes a fact", "SQLite, facts as small as the goal means"),
-            _most("postgres", 380.0, "bytes a fact", "PostgreSQL"),
+            _most("postgres", 380.0, "bytes a fact", "PostgreSQL, the same"),
         ),
     ),
     Goal(

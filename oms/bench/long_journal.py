@@ -14,7 +14,7 @@ from oms.bench.beside_empty import barriers, cold_rounds
 from oms.bench.figures import Setting, against, beside, found, missing
 from oms.bench.journal import ACCOUNT, LOOK_UPS, bare_scan, fill, questions
 from oms.bench.record import Figure
-from oms.bench.weight import Taken, bytes_a_small_fact, scan_details, taken
+from oms.bench.weight import WHOLE_FACT, Taken, bytes_a_small_fact, scan_details, taken
 from oms.journal.connection import driver
 from oms.journal.reader import Reader, open_reader
 from oms.journal.verify import verify
@@ -63,9 +63,7 @@ def _commits(path: Path, empty: Path, first: int, size: str) -> Figure:
 def _bytes(path: Path, bytes_a_fact: float, size: str) -> Figure:
     """The goal was set with small facts and nothing cast from them; what the protocol's own mix takes is said beside it."""
     small = bytes_a_small_fact(path)
-    whole = beside(
-        "a fact of the protocol's own cycles, with orders, fills and all that is cast", [bytes_a_fact], "bytes"
-    )
+    whole = beside(WHOLE_FACT, [bytes_a_fact], "bytes")
     return found("G10", "sqlite", [small], size, floor=whole)
 
 

@@ -20,6 +20,8 @@ from oms.journal.walking import walk, walk_together
 
 SMALL = 300
 """Characters of details below which a fact counts as small: all but the two of a cycle that hold its wishes and quotes."""
+WHOLE_FACT = "a fact of the protocol's own cycles, with orders, fills and all that is cast"
+"""What is weighed beside a small one."""
 WEIGHED = 300_000
 """Small facts that are weighed."""
 WALKED = 1_000_000
