@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from oms.cli import options
 from oms.cli.desk import confirm
 from oms.cli.layout import NOTHING, count, table
 from oms.cli.reading import Answer, at_desk, show
+from oms.cli.stopping import outliving_terminal
 from oms.errors import EXIT_DONE, DamagedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ def _told(waiting: int) -> str:
 @options.common
 @click.option("--lanes", type=click.IntRange(min=1, max=256), default=4, show_default=True, help="Accounts at a time.")
 @click.option("--name", help="Name of this worker; default: host and process.")
+@outliving_terminal()
 def worker(*, lanes: int, name: str | None) -> int:
     """Take turns for the accounts that are due, until it is told to go: Ctrl-C, SIGTERM, or `fleet drain`.
 
@@ -180,7 +183,8 @@ def worker(*, lanes: int, name: str | None) -> int:
     from oms.fleet.worker import FleetWorker
 
     def say(text: str) -> None:
-        click.echo(f"oms: {text}", err=True)
+        with suppress(OSError):  # the terminal may be gone
+            click.echo(f"oms: {text}", err=True)
 
     database = _database()
     while True:

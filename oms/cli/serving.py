@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from oms.cli import beside, options
+from oms.cli.stopping import outliving_terminal
 from oms.errors import EXIT_DONE, UsageError
 from oms.questions.asking import Desk
 
@@ -94,7 +96,7 @@ def _serve(loaded: LoadedConfig, *, engine: bool, expose: bool, dry_run: bool) -
     refuse_strangers(loaded.config.api.host, keys, tls, expose=expose)
     desk = Desk(loaded=loaded, dry_run=dry_run, patience_s=QUESTION_S)
     listening = listen(loaded)
-    with listening:
+    with outliving_terminal(), listening:
         address = own_address(loaded, listening, tls)
         doors = Doors(
             address=address,
@@ -119,4 +121,5 @@ def _words(loaded: LoadedConfig, *, dry_run: bool) -> list[str]:
 
 
 def _say(text: str) -> None:
-    click.echo(text if text.startswith("oms: ") else f"oms: {text}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(text if text.startswith("oms: ") else f"oms: {text}", err=True)

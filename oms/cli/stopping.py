@@ -23,6 +23,19 @@ ENGINE = (
 HANG_UP = "oms: the terminal is gone; trading goes on, and SIGTERM stops it."
 
 
+@contextmanager
+def outliving_terminal() -> Iterator[None]:
+    """A terminal that is closed ends neither what runs in the block nor the processes that are started in it."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 class Stopping:
     """Called by the engine: the exit code it is asked to end with, None while it may go on."""
 

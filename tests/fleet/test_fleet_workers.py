@@ -107,6 +107,19 @@ def test_a_turn_whose_worker_died_at_its_end_is_not_taken_twice(database: Databa
     assert len(_days(database)) == 1
 
 
+def test_a_terminal_that_goes_away_ends_no_worker(database: Database, loaded: LoadedConfig, start: Start) -> None:
+    """A hang-up before its first turn: the turn is taken all the same, and SIGTERM is what ends the worker."""
+    registry.add(database, loaded, member("a", {}, None, 1.0))
+    worker = start("w")
+    assert worker.stderr is not None
+    assert "takes turns" in worker.stderr.readline()
+    worker.send_signal(signal.SIGHUP)
+    wait_for(database, lambda answer: everyone(1)(answer) or worker.poll() is not None)
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE_S) == 143
+
+
 def _days(database: Database) -> list[str]:
     return [str(day) for (day,) in database.ask("SELECT trading_day FROM cycles ORDER BY opened_seq")]
 

@@ -262,6 +262,19 @@ def test_serve_trades_beside_the_dashboard_and_ends_cleanly(folder: Path, servin
     assert account.status(Desk(loaded=load_config(folder / "config.yaml", {})))["running"] is False
 
 
+@posix
+def test_a_terminal_that_goes_away_ends_neither_dashboard_nor_engine(serving: Callable[..., Serving]) -> None:
+    """A hang-up changes nothing; what ends both afterwards is still SIGTERM."""
+    serve = serving()
+    engine = engine_of(serve)
+    serve.process.send_signal(signal.SIGHUP)
+    os.kill(engine, signal.SIGHUP)
+    until(lambda: bool(serve.get("/api/v1/cycles?state=DONE").json()["cycles"]))
+    assert is_alive(engine)
+    serve.process.send_signal(signal.SIGTERM)
+    assert serve.process.wait(120) == 143
+
+
 def engine_of(serve: Serving) -> int:
     """The pid of the engine that holds the lease, once there is one."""
     found: list[int] = []
