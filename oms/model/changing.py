@@ -37,11 +37,12 @@ def _maker(cls: type, changed: tuple[str, ...]) -> Callable[..., Any]:
     for name in changed:
         if name not in names:
             raise KeyError(name)
-    lines = (f"  put_{name}(made, {name if name in changed else 'old.' + name})\n" for name in names)
-    puts = ", ".join(f"put_{name}" for name in names)
+    # No field of ours begins with an underscore, so none is taken for one of these names.
+    lines = (f"  _put_{name}(_made, {name if name in changed else '_old.' + name})\n" for name in names)
+    puts = ", ".join(f"_put_{name}" for name in names)
     source = (
-        f"def outer(new, cls, {puts}):\n def make(old, *, {', '.join(changed)}):\n  made = new(cls)\n"
-        f"{''.join(lines)}  return made\n return make"
+        f"def outer(_new, _cls, {puts}):\n def make(_old, {'*, ' if changed else ''}{', '.join(changed)}):\n"
+        f"  _made = _new(_cls)\n{''.join(lines)}  return _made\n return make"
     )
     found: dict[str, Callable[..., Callable[..., Any]]] = {}
     exec(source, found)  # noqa: S102  # of names of fields alone

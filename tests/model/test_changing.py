@@ -31,3 +31,20 @@ def test_a_field_that_is_not_there_is_an_error() -> None:
     """A misspelled field is not passed over."""
     with pytest.raises(KeyError, match="quantity"):
         replace(Holding(), quantity=Decimal(1))  # type: ignore[call-arg]  # that it is refused is the point
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Awkward:
+    """A class whose fields are called as what its maker is written with."""
+
+    old: int = 1
+    new: int = 2
+    made: int = 3
+    cls: int = 4
+
+
+def test_no_name_of_a_field_is_in_the_way() -> None:
+    """What is written for a class uses names that no field has; and nothing to change is no error either."""
+    assert replace(Awkward()) == Awkward()
+    assert replace(Awkward(), new=5, made=6) == Awkward(1, 5, 6, 4)
+    assert replace(Awkward(), old=5, cls=6) == Awkward(5, 2, 3, 6)
