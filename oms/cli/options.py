@@ -13,6 +13,7 @@ A command is written as::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -91,7 +92,7 @@ def configuration() -> LoadedConfig:
     loaded = load_config(config_file(), os.environ)
     amounts.write_in(loaded.config.market.trades_in)
     for warning in loaded.warnings:
-        click.echo(f"oms: {warning}", err=True)
+        _say(warning)
     shelving.keep = lambda database: _kept(loaded, database)
     return loaded
 
@@ -115,7 +116,13 @@ def finish_restore() -> None:
 
     finished = finish(base)
     if finished is not None:
-        click.echo(f"oms: finished restoring {finished}, which had been cut off", err=True)
+        _say(f"finished restoring {finished}, which had been cut off")
+
+
+def _say(text: str) -> None:
+    """A line beside the answer; that nobody can read it, as where the terminal is gone, keeps nothing from its work."""
+    with suppress(OSError):
+        click.echo(f"oms: {text}", err=True)
 
 
 def read_wishes(source: str) -> Signals:

@@ -289,6 +289,20 @@ def test_a_terminal_that_is_gone_changes_no_exit_code(tiny: Path, oms: Oms) -> N
     assert done.returncode == oms("run", "--signals", "nowhere.csv").code == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_warning_that_nobody_can_read_keeps_no_engine_from_starting(tiny: Path) -> None:
+    """An engine of `serve` that starts again may find the terminal gone, and trades all the same."""
+    (tiny / "config.yaml").chmod(0o666)
+    screen, terminal = os.openpty()
+    os.close(screen)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "--signals", "plan.csv"],
+        cwd=tiny, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=terminal, stdout=terminal, stderr=terminal, check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    assert done.returncode == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_a_second_signal_ends_it_at_once(tiny: Path) -> None:
     """After the first signal both are the system's own again."""
