@@ -70,7 +70,8 @@ def test_figures_of_a_server_come_from_its_best_number_of_workers(
         (count,) = workers
         rate = {1: 10.0, 2: 30.0, 4: 20.0}[count]
         figures = {"cycles_a_second": rate, "of_the_floor": rate / 100, "floor_cycles_a_second": 100.0}
-        return {"runs": [{**figures, "syncs_a_cycle": 1 / count, "bytes_an_event": 300.0 + count}]}
+        figures["bytes_an_event"] = 800.0
+        return {"runs": [{**figures, "syncs_a_cycle": 1 / count, "bytes_a_small_fact": 300.0 + count}]}
 
     monkeypatch.setattr(postgres, "bench", bench)
     found = on_a_server.on_a_server(setting(tmp_path), {"G2", "G10", "G16"})
