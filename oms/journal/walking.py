@@ -25,8 +25,8 @@ from oms.journal.packed import CODES
 from oms.journal.statements import Statements
 from oms.journal.stretch import Source, Walker
 
-PART = 10_000
-"""Rows that are walked between two looks at what is left to do: a fortieth of a second."""
+PART = 20_000
+"""Rows that are walked between two looks at what is left to do: a twentieth of a second."""
 WORTH_A_PROCESS = 50_000
 """Rows for each process below which starting it takes longer than what it walks."""
 PATIENCE_S = 30.0
