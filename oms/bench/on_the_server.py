@@ -93,7 +93,7 @@ def bytes_a_small_fact(raw: psycopg.Connection[Any], schema: str) -> float:
     table = f"{schema}.small"  # our own names, here and below
     raw.execute(f"CREATE TABLE {table} (LIKE {schema}.events INCLUDING ALL)".encode())
     try:
-        chosen = f"SELECT * FROM {schema}.events WHERE length(data) < {SMALL} ORDER BY at, account, seq"  # noqa: S608
+        chosen = f"SELECT * FROM {schema}.events WHERE length(data) < {SMALL} ORDER BY at, account, seq"  # noqa: S608  # our own name and a number
         made = raw.execute(f"INSERT INTO {table} {chosen}".encode())
         row = raw.execute("SELECT pg_total_relation_size(%s::regclass)", (table,)).fetchone()
         return round(int(row[0]) / made.rowcount, 1) if row is not None and made.rowcount else 0.0

@@ -36,6 +36,19 @@ def child(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
     )
 
 
+def run_without_terminal(folder: Path, wishes: str) -> int:
+    """The exit code of a run whose terminal is gone before it begins."""
+    screen, terminal = os.openpty()
+    os.close(screen)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "--signals", wishes],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=terminal, stdout=terminal, stderr=terminal,
+        check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    return done.returncode
+
+
 # ---- what is shown ---------------------------------------------------------------------------------------------------
 
 
@@ -279,28 +292,14 @@ def test_a_terminal_that_is_gone_is_no_reason_to_stop_trading(tiny: Path, oms: O
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 def test_a_terminal_that_is_gone_changes_no_exit_code(tiny: Path, oms: Oms) -> None:
     """Nobody can be told what went wrong; the code still says it to whoever started the program."""
-    screen, terminal = os.openpty()
-    os.close(screen)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "run", "--signals", "nowhere.csv"],
-        cwd=tiny, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=terminal, stdout=terminal, stderr=terminal, check=False,
-    )  # fmt: skip
-    os.close(terminal)
-    assert done.returncode == oms("run", "--signals", "nowhere.csv").code == 2
+    assert run_without_terminal(tiny, "nowhere.csv") == oms("run", "--signals", "nowhere.csv").code == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 def test_a_warning_that_nobody_can_read_keeps_no_engine_from_starting(tiny: Path) -> None:
     """An engine of `serve` that starts again may find the terminal gone, and trades all the same."""
     (tiny / "config.yaml").chmod(0o666)
-    screen, terminal = os.openpty()
-    os.close(screen)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "run", "--signals", "plan.csv"],
-        cwd=tiny, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=terminal, stdout=terminal, stderr=terminal, check=False,
-    )  # fmt: skip
-    os.close(terminal)
-    assert done.returncode == 0
+    assert run_without_terminal(tiny, "plan.csv") == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from oms.model.difference import DifferenceKind
+from oms.model.difference import Difference, DifferenceKind
 from oms.model.order import Side
 from oms.ports import OrdersRead
 from tests.engine.glance import report
@@ -136,8 +136,8 @@ class TestCosts:
 class TestNewSymbols:
     """Shares that are gone, and as many that have come."""
 
-    def kinds(self, *found: object) -> list[DifferenceKind]:
-        return [each.kind for each in found]  # type: ignore[attr-defined]
+    def kinds(self, *found: Difference) -> list[DifferenceKind]:
+        return [each.kind for each in found]
 
     def test_as_many_of_one_symbol_for_another(self) -> None:
         """Both sides of it are told, with the cost moved over."""

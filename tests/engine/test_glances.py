@@ -29,7 +29,7 @@ def waited(house: House, deed: Callable[[], object] = lambda: None) -> float:
             each()
         deeds.clear()
 
-    house.clock.sleep = watched  # type: ignore[method-assign]
+    house.clock.sleep = watched  # type: ignore[method-assign]  # to do something in the middle of a sleep
     began = house.clock.elapsed()
     with closing(house.paper):
         driver._perform(Wait(until=house.clock.now() + HOUR, why="nothing"))

@@ -12,7 +12,7 @@ from oms.engine.conductor import decide, outcome
 from oms.engine.orders import Cancel, Finished, Look, Send, Stop, Wait
 from oms.engine.round import held_by_brake
 from oms.model.account import Session
-from oms.model.detail import HaltScope, Outcome
+from oms.model.detail import HaltScope, Intent, Outcome
 from oms.model.event import AccountOpened, AttentionRaised, CycleAborted, FundsObserved, Halted, OrderBlocked, Recorded
 from oms.model.rules import Rules
 from oms.model.state import AccountState
@@ -24,9 +24,9 @@ HALT_ALL = Halted(scope=HaltScope.ALL, reason="", author="ann")
 MICROSECOND = timedelta(microseconds=1)
 
 
-def found_unsent(*wishes: object) -> Story:
+def found_unsent(*wishes: Intent) -> Story:
     """Buys that an earlier process reserved and did not send."""
-    story = Story().buying(*wishes)  # type: ignore[arg-type]
+    story = Story().buying(*wishes)
     for order in story.cycle.buys:
         story.reserves(order.cl_ord_id)
     return story.resumes()
