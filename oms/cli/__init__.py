@@ -11,7 +11,7 @@ import click
 
 from oms import __version__
 from oms.cli import options
-from oms.errors import EXIT_INTERRUPTED, OmsError, RefusedError, place_of
+from oms.errors import EXIT_INTERRUPTED, OmsError, RefusedError, UsageError, place_of
 
 
 class Entry(NamedTuple):
@@ -165,6 +165,10 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
+FOR_POSTGRES = ("psycopg", "psycopg_pool", "procrastinate")
+"""Packages of the extra ``postgres``, which who trades on a file does not have."""
+
+
 def _ended_by(error: BaseException, *, debug: bool) -> int:
     """Say what went wrong, and answer the exit code; that of the error also where the terminal is gone."""
     try:
@@ -189,6 +193,10 @@ def _failed(error: BaseException, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in FOR_POSTGRES:
+        error = UsageError(
+            f"this needs PostgreSQL, whose driver is not installed ({error.name}): pip install 'oms[postgres]'"
+        )
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code

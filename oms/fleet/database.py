@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine
 
 from oms.config import LoadedConfig
-from oms.errors import UnknownName, WrongDatabase
-from oms.journal.access import is_postgres
+from oms.errors import UnknownName
+from oms.fleet import refuse_file
 from oms.journal.postgres.address import Address, clerks, overseers, parse, writers
 from oms.journal.postgres.driver import PostgresStatements, over
 from oms.journal.postgres.journal import connected
@@ -116,10 +116,5 @@ def database_to_look_at(loaded: LoadedConfig, patience_s: float | None = None) -
 
 
 def _address(loaded: LoadedConfig) -> Address:
-    url = loaded.config.journal.url
-    if not is_postgres(url):
-        raise WrongDatabase(
-            "a fleet needs its journals on PostgreSQL: set journal.url to postgresql://user@host/database; "
-            "`db migrate-to` moves a journal there"
-        )
-    return parse(url)
+    refuse_file(loaded)
+    return parse(loaded.config.journal.url)

@@ -19,6 +19,9 @@ def status(desk: Desk) -> dict[str, Any]:
         UnknownName: no fleet was ever made in this database.
         DamagedError, StorageError: the database cannot be asked now, or not within the desk's patience.
     """
+    from oms.fleet import refuse_file
+
+    refuse_file(desk.loaded)
     from oms.fleet import database, standing  # late: the task queue is a package of its own
 
     return standing.status(database.database_to_look_at(desk.loaded, desk.patience_s))

@@ -1,24 +1,32 @@
-"""The buttons of the page *Fleet*: halting and pausing are one press; releasing and going on are asked for with a form."""
+"""The buttons of the page *Fleet*: halting and pausing are one press; releasing and going on are asked for with a form.
+
+What they press is imported when one is pressed: a trader with a journal in SQLite has no driver of PostgreSQL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from oms.fleet import brake, registry
-from oms.fleet.database import Database, database_of
 from oms.questions.asking import Desk
 from oms.web.commands import HALT, RELEASE, Command, author, checked
 from oms.web.forms import Act, pressed
 from oms.web.gate import FORMS, Doors
+from oms.web.viewer import Viewer
 
-Deed = Callable[[Database, Mapping[str, str], str], str]
+if TYPE_CHECKING:
+    from oms.fleet.database import Database
+
+Deed = Callable[["Database", Mapping[str, str], str], str]
 """Database, form, who gives the command; answers what was done."""
 PAUSE = Command(name="pause", needs_reason=False)
 
 
 def _halt(database: Database, form: Mapping[str, str], by: str) -> str:
+    from oms.fleet import brake
+
     asked = checked(HALT, form)
     account = form.get("account", "")
     if account:
@@ -28,6 +36,8 @@ def _halt(database: Database, form: Mapping[str, str], by: str) -> str:
 
 
 def _release(database: Database, form: Mapping[str, str], by: str) -> str:
+    from oms.fleet import brake
+
     asked = checked(RELEASE, form)
     account = form.get("account", "")
     if account:
@@ -37,12 +47,16 @@ def _release(database: Database, form: Mapping[str, str], by: str) -> str:
 
 
 def _pause(database: Database, form: Mapping[str, str], by: str) -> str:
+    from oms.fleet import registry
+
     reason = checked(PAUSE, form)["reason"]
     registry.pause(database, form.get("account", ""), f"{by}: {reason}" if reason else by)
     return f"{form['account']} is paused; a turn under way ends as it would"
 
 
 def _unpause(database: Database, form: Mapping[str, str], by: str) -> str:
+    from oms.fleet import registry
+
     del by  # the registry keeps why an account is paused, and nothing of those that are not
     registry.go_on(database, form.get("account", ""))
     return f"{form['account']} is traded again"
@@ -65,4 +79,12 @@ def router(desk: Desk, doors: Doors) -> APIRouter:
 
 
 def _done(desk: Desk, deed: Deed) -> Act:
-    return lambda form, viewer, peer: deed(database_of(desk.loaded), form, author(viewer, peer))
+    def act(form: Mapping[str, str], viewer: Viewer, peer: str) -> str:
+        from oms.fleet import refuse_file
+
+        refuse_file(desk.loaded)
+        from oms.fleet.database import database_of
+
+        return deed(database_of(desk.loaded), form, author(viewer, peer))
+
+    return act
